@@ -1,0 +1,173 @@
+# shale: build container images. `make help` lists the targets.
+#
+#   MODE=asan|tsan|valgrind   another kind of build, under out/MODE/
+#   V=1                       shows the commands
+#   WERROR=1                  warnings are errors (CI)
+#   OUT=dir                   where compiled things go (default: out, or out/MODE)
+
+MODE ?=
+OUT ?= out$(if $(MODE),/$(MODE))
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+PKG_CONFIG ?= pkg-config
+Q := $(if $(V),,@)
+
+# Lowest first; a folder may use those it names (see check-deps).
+FOLDERS := base dockerfile image store remote exec cache engine cmd
+USES_base :=
+USES_dockerfile := base
+USES_image := base
+USES_store := base image
+USES_remote := base image
+USES_exec := base image store
+USES_cache := base image dockerfile store remote
+USES_engine := base image dockerfile store remote exec cache
+USES_cmd := base image dockerfile store remote exec cache engine
+
+PACKAGES := jansson libarchive libcrypto libcurl libxxhash libzstd sqlite3 zlib
+# isa-l deflates and inflates some times faster than zlib; taken when it is there.
+ISAL := $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo libisal)
+
+WARN := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wcast-qual -Wimplicit-fallthrough
+ifeq ($(findstring clang,$(shell $(CC) --version 2>/dev/null | head -n 1)),)
+WARN += -Wno-format-truncation
+endif
+WARN += $(if $(WERROR),-Werror)
+
+OPT_ := -O2 -g -D_FORTIFY_SOURCE=3
+OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+OPT_valgrind := -O1 -g
+OPT := $(OPT_$(MODE))
+SAN := $(filter -fsanitize=%,$(OPT))
+
+CFLAGS ?=
+VERSION := $(shell cat VERSION 2>/dev/null || echo 0.0.0)
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(WARN) $(OPT) -fno-common -fstack-protector-strong \
+	-DSHALE_VERSION='"$(VERSION)"' $(if $(ISAL),-DHAVE_ISAL) \
+	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(ISAL) 2>/dev/null) -pthread $(CFLAGS)
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(ISAL) 2>/dev/null) -pthread
+TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
+
+src = $(wildcard $(1)/*.c)
+obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call src,$(1)))
+lib = $(OUT)/lib$(1).a
+# The archives a folder's tests link, highest first.
+closure = $(foreach f,$(1) $(USES_$(1)),$(call lib,$(f)))
+
+UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
+
+.DEFAULT_GOAL := all
+.SECONDARY:
+
+## all: build out/shale
+all: $(OUT)/shale
+
+$(OUT)/shale: $(OUT)/obj/cmd/main.o $(foreach f,$(FOLDERS),$(call lib,$(f)))
+	@echo "  LD    $@"
+	$(Q)$(CC) $(SAN) -o $@ $< -Wl,--whole-archive $(foreach f,$(FOLDERS),$(call lib,$(f))) -Wl,--no-whole-archive $(LDFLAGS) $(LIBS)
+
+define FOLDER_RULE
+$(call lib,$(1)): $(call obj,$(1))
+	@mkdir -p $$(@D)
+	$(Q)rm -f $$@; ar rcs $$@ $$(filter-out %/cmd/main.o,$$^)
+endef
+$(foreach f,$(FOLDERS),$(eval $(call FOLDER_RULE,$(f))))
+
+$(OUT)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# tests/unit/test_FOLDER_WHAT.c links FOLDER and what FOLDER may use.
+.SECONDEXPANSION:
+$(OUT)/unit/test_%: $(OUT)/obj/tests/unit/test_%.o $$(call closure,$$(firstword $$(subst _, ,$$*)))
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(SAN) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDFLAGS) $(TEST_LIBS) $(LIBS)
+
+# tests/fuzz/fuzz_FOLDER_WHAT.c, as above; tests/fuzz/run.sh gives the compiler and its flags.
+$(OUT)/fuzz/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $$(call closure,$$(firstword $$(subst _, ,$$*)))
+	@mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDFLAGS) $(LIBS)
+
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
+
+## unit: run the unit tests (T=store_blob for one file, K='commit_*' for cases of it)
+unit: $(if $(T),$(OUT)/unit/test_$(T),$(UNIT))
+	$(Q)MODE=$(MODE) tests/run-unit.sh "$(K)" $^
+
+## test: everything: installs the packages it lacks (SETUP=no: does not), builds, runs all tests
+test:
+	$(Q)$(if $(filter no,$(SETUP)),true,tests/setup.sh build test)
+	$(Q)+MODE=$(MODE) OUT=$(OUT) tests/run-all.sh
+
+## test-e2e: run the end-to-end tests (T=cache or T=cache/edit*, JOBS=1, KEEP=1)
+test-e2e: $(OUT)/shale
+	$(Q)SHALE=$(OUT)/shale SHALE_TEST_DIR=$(OUT)/e2e T='$(T)' tests/run-e2e.sh
+
+## demo: build a small service three times and run it; installs the packages it lacks (SETUP=no: does not)
+demo:
+	$(Q)$(if $(filter no,$(SETUP)),true,tests/setup.sh build demo)
+	$(Q)+$(MAKE) --no-print-directory -j$$(nproc) all
+	$(Q)SHALE=$(abspath $(OUT)/shale) examples/demo.sh
+
+## bench: time an unchanged rebuild and one of one edited file; beside Docker when DOCKER_HOST names an engine
+bench: $(OUT)/shale
+	$(Q)SHALE=$(OUT)/shale tests/bench/rebuild.sh
+
+## deps: install the packages that building, testing and the demo need
+deps:
+	$(Q)tests/setup.sh build test demo
+
+## install: put shale under DESTDIR and PREFIX
+install: $(OUT)/shale
+	install -D -m 755 $(OUT)/shale $(DESTDIR)$(PREFIX)/bin/shale
+
+## uninstall: take away what install put there
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/shale
+
+## fuzz-smoke: run each fuzz target for SECONDS_EACH seconds (needs clang)
+fuzz-smoke:
+	$(Q)tests/fuzz/run.sh $(or $(SECONDS_EACH),30)
+
+## analyze: gcc -fanalyzer over the sources
+analyze:
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) OUT=out/analyze WERROR=1 CFLAGS='$(CFLAGS) -fanalyzer' all
+
+## tidy: clang-tidy over the sources
+tidy:
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' \
+		--checks='-*,bugprone-*,clang-analyzer-*,portability-*,performance-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier' \
+		$(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)) -- $(ALL_CFLAGS)
+
+## check-deps: a folder includes only from the folders it may
+check-deps:
+	$(Q)tests/check-deps.sh $(foreach f,$(FOLDERS),"$(f):$(USES_$(f))")
+
+## check-headers: every header compiles alone
+check-headers:
+	$(Q)for h in $(foreach f,$(FOLDERS),$(wildcard $(f)/*.h)); do \
+		$(CC) $(ALL_CFLAGS) -fsyntax-only -x c $$h || exit 1; done
+
+## format: put the sources into clang-format's form
+format:
+	$(Q)clang-format -i $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz,$(f)/*.[ch]))
+
+## format-check: fail when format would change something
+format-check:
+	$(Q)clang-format --dry-run -Werror $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz,$(f)/*.[ch]))
+
+## clean: remove out/ (what the demo made as root needs root)
+clean:
+	$(Q)rm -rf out 2>/dev/null || sudo rm -rf out
+
+## help: this list
+help:
+	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
+
+.PHONY: all unit test test-e2e demo bench deps install uninstall fuzz-smoke analyze tidy check-deps check-headers \
+	format format-check clean help

@@ -1,0 +1,28 @@
+#!/bin/sh
+# run-unit.sh FILTER PROGRAM...: runs cmocka programs, prints failures whole and one line for each program that
+# passed; ends with "N passed, N failed". MODE=valgrind runs them under valgrind.
+set -u
+filter=$1
+shift
+wrap=
+[ "${MODE:-}" = valgrind ] && wrap='valgrind -q --leak-check=full --error-exitcode=99'
+passed=0 failed=0
+log=$(mktemp)
+for program in "$@"; do
+    # shellcheck disable=SC2086
+    CMOCKA_MESSAGE_OUTPUT=TAP SHALE_TEST_FILTER=$filter $wrap "$program" >"$log" 2>&1
+    status=$?
+    ok=$(grep -c '^ok ' "$log") bad=$(grep '^not ok ' "$log" | grep -vc '# SKIP')
+    if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+    if [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ] && [ -z "$filter" ]; then bad=1; echo "$program ran no test"; fi
+    if [ "$bad" -gt 0 ]; then
+        echo "== $program (status $status)"
+        cat "$log"
+    else
+        echo "ok $ok ${program##*/}"
+    fi
+    passed=$((passed + ok)) failed=$((failed + bad))
+done
+rm -f "$log"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
