@@ -1,0 +1,42 @@
+/*
+ * The Docker Engine's API (1.24 to 1.47, the newest that both sides speak): over the unix socket or
+ * TCP (with TLS as DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say). Any thread.
+ *
+ * Which engine: DOCKER_HOST; else the context of DOCKER_CONTEXT or of
+ * config.json's currentContext (in $DOCKER_CONFIG or ~/.docker); else
+ * /var/run/docker.sock when it exists. ssh:// is ERR_UNSUPPORTED.
+ *
+ * What the engine refuses: ERR_NOT_FOUND (no such image), ERR_USAGE (400), ERR_AUTH, else ERR_NET,
+ * as "the Docker engine cannot save 'x': what it says". An engine may be silent for an hour while
+ * it loads or saves; a cancel ends that at once.
+ */
+#ifndef SHALE_REMOTE_DOCKER_H
+#define SHALE_REMOTE_DOCKER_H
+
+#include "base/json.h"
+#include "remote/http.h"
+
+struct docker;
+void docker_free(struct docker *d);
+DEFINE_AUTO(struct docker, docker_free);
+/*
+ * Connects and pings. h is borrowed. ERR_NOT_FOUND: nobody named an engine and none is at the
+ * default place. *ret_named (may be NULL): whether the user named one (then an error should be
+ * said).
+ */
+struct docker *docker_open(struct http *h, bool *ret_named, struct err *err) OWNED(docker_free);
+const char *docker_host(const struct docker *d); /* as configured, for messages */
+bool docker_is_containerd(struct docker *d); /* image store: containerd's, else a graph driver's */
+
+/* GET /images/NAME/json; new reference; ERR_NOT_FOUND when the engine has no such image. */
+json_t *docker_inspect(struct docker *d, const char *name, struct err *err);
+/* GET /images/NAME/get: `docker save`'s tar into to (not finished). */
+int docker_save(struct docker *d, const char *name, struct sink *to, struct err *err);
+/* POST /images/load?quiet=1 with a tar as docker load takes it. An error in the answer's stream is
+ * an error here. */
+int docker_load(struct docker *d, struct source *tar, struct err *err);
+int docker_tag(struct docker *d, const char *id, const char *repository, const char *tag,
+               struct err *err);
+int docker_remove(struct docker *d, const char *name, struct err *err);
+
+#endif

@@ -1,0 +1,300 @@
+#include "remote/http.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "remote/http_internal.h"
+#include "remote/url.h"
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IDLE_SLOTS_MAX 16
+
+struct http {
+    struct cancel *cancel; /* borrowed */
+    pthread_mutex_t lock;  /* of the idle slots */
+    struct http_slot *idle;
+    unsigned n_idle;
+    /*
+     * DNS answers and TLS sessions. Not connections: libcurl documents those as
+     * unsafe to share between threads; they stay with their slot, and a slot is
+     * picked by whom it spoke to last.
+     */
+    CURLSH *share;
+    pthread_mutex_t share_locks[CURL_LOCK_DATA_LAST];
+};
+
+static CURLcode curl_started;
+
+static void start_curl(void)
+{
+    curl_started = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* --- handles ---------------------------------------------------------------------------------- */
+
+static void share_lock(UNUSED CURL *easy, curl_lock_data what, UNUSED curl_lock_access access,
+                       void *arg)
+{
+    struct http *h = arg;
+    pthread_mutex_lock(&h->share_locks[what]);
+}
+
+static void share_unlock(UNUSED CURL *easy, curl_lock_data what, void *arg)
+{
+    struct http *h = arg;
+    pthread_mutex_unlock(&h->share_locks[what]);
+}
+
+static void slot_free(struct http_slot *slot)
+{
+    if (slot == NULL)
+        return;
+    curl_easy_cleanup(slot->easy);
+    curl_multi_cleanup(slot->multi);
+    mem_free(slot->origin);
+    mem_free(slot);
+}
+DEFINE_AUTO(struct http_slot, slot_free);
+
+static struct http_slot *slot_new(struct http *h, struct err *err)
+{
+    AUTO(slot_free) struct http_slot *slot = mem_zalloc(sizeof(*slot));
+    slot->easy = curl_easy_init();
+    slot->multi = curl_multi_init();
+    if (slot->easy == NULL || slot->multi == NULL ||
+        curl_easy_setopt(slot->easy, CURLOPT_SHARE, h->share) != CURLE_OK) {
+        err_set(err, ERR_UNSUPPORTED, "cannot make a transfer handle of libcurl");
+        return NULL;
+    }
+    return TAKE(slot);
+}
+
+static struct http_slot *unlink_slot(struct http *h, struct http_slot **at)
+{
+    struct http_slot *slot = *at;
+    *at = slot->next;
+    slot->next = NULL;
+    h->n_idle--;
+    return slot;
+}
+
+/* One that has a connection to this origin if there is one, else any, else a new one. */
+static struct http_slot *slot_take(struct http *h, const char *origin, struct err *err)
+{
+    struct http_slot *slot = NULL;
+    pthread_mutex_lock(&h->lock);
+    struct http_slot **at = &h->idle;
+    while (*at != NULL && !str_eq((*at)->origin, origin))
+        at = &(*at)->next;
+    if (*at == NULL)
+        at = &h->idle;
+    if (*at != NULL)
+        slot = unlink_slot(h, at);
+    pthread_mutex_unlock(&h->lock);
+    return slot != NULL ? slot : slot_new(h, err);
+}
+
+static void slot_give(struct http *h, struct http_slot *slot, const char *origin)
+{
+    mem_free(slot->origin);
+    slot->origin = str_dup(origin);
+    pthread_mutex_lock(&h->lock);
+    bool is_kept = h->n_idle < IDLE_SLOTS_MAX;
+    if (is_kept) {
+        slot->next = h->idle;
+        h->idle = slot;
+        h->n_idle++;
+    }
+    pthread_mutex_unlock(&h->lock);
+    if (!is_kept)
+        slot_free(slot);
+}
+
+void http_free(struct http *h)
+{
+    if (h == NULL)
+        return;
+    while (h->idle != NULL)
+        slot_free(unlink_slot(h, &h->idle));
+    CURLSHcode left = h->share ? curl_share_cleanup(h->share) : CURLSHE_OK;
+    assert(left == CURLSHE_OK); /* a transfer is still going on */
+    (void)left;
+    for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
+        pthread_mutex_destroy(&h->share_locks[i]);
+    pthread_mutex_destroy(&h->lock);
+    mem_free(h);
+}
+
+struct http *http_new(struct cancel *cancel, struct err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, start_curl);
+    AUTO(http_free) struct http *h = mem_zalloc(sizeof(*h));
+    h->cancel = cancel;
+    pthread_mutex_init(&h->lock, NULL);
+    for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
+        pthread_mutex_init(&h->share_locks[i], NULL);
+    h->share = curl_started == CURLE_OK ? curl_share_init() : NULL;
+    if (h->share == NULL) {
+        err_set(err, ERR_UNSUPPORTED, "cannot start libcurl: %s", curl_easy_strerror(curl_started));
+        return NULL;
+    }
+    curl_share_setopt(h->share, CURLSHOPT_LOCKFUNC, share_lock);
+    curl_share_setopt(h->share, CURLSHOPT_UNLOCKFUNC, share_unlock);
+    curl_share_setopt(h->share, CURLSHOPT_USERDATA, h);
+    curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+    curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    return TAKE(h);
+}
+
+/* --- redirects -------------------------------------------------------------------------------- */
+
+/* Where the answer sends us; NULL when it is the answer. */
+static const char *redirect_of(const struct http_hop *hop)
+{
+    static const int statuses[] = { 301, 302, 303, 307, 308 };
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+        if (hop->status == statuses[i])
+            return http_header_of(&hop->headers, "location");
+    return NULL;
+}
+
+static int refuse_redirect(struct err *err, const struct http_hop *hop, const char *why)
+{
+    AUTO(mem_free) char *peer = url_host_port(hop->url);
+    err_set(err, ERR_NET, "%s %s", peer, why);
+    err->sys = EPROTO;
+    return err->code;
+}
+
+static int follow(struct http_hop *hop, const char *location, struct err *err)
+{
+    AUTO(mem_free) char *to = url_resolve(hop->url, location, err);
+    if (to == NULL) {
+        err->sys = EPROTO;
+        return err->code;
+    }
+    bool is_same = url_same_origin(hop->url, to);
+    if (url_is_https(hop->url) && !url_is_https(to))
+        return refuse_redirect(err, hop, "redirects from https to http");
+    if (hop->q->unix_socket != NULL && !is_same)
+        return refuse_redirect(err, hop, "redirects away from its socket");
+    bool is_read = str_eq(hop->method, "GET") || str_eq(hop->method, "HEAD");
+    if (!is_read && (hop->status == 303 || (hop->status < 303 && str_eq(hop->method, "POST")))) {
+        hop->method = "GET";
+        hop->body = NULL;
+    }
+    if (hop->body != NULL && hop->body_was_read)
+        return refuse_redirect(err, hop, "redirects a request whose body was sent already");
+    hop->is_away = hop->is_away || !is_same;
+    mem_free(hop->url);
+    hop->url = TAKE(to);
+    return 0;
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static int run_hop(struct http *h, struct http_hop *hop, struct err *err)
+{
+    int64_t start = clock_mono_ms();
+    AUTO(mem_free)
+    char *origin = hop->q->unix_socket ? str_dup(hop->q->unix_socket) : url_host_port(hop->url);
+    if (cancel_check(h->cancel, err) < 0)
+        return err->code;
+    struct http_slot *slot = slot_take(h, origin, err);
+    if (slot == NULL)
+        return err->code;
+    int bad = http_hop_run(hop, slot, h->cancel, err);
+    slot_give(h, slot, origin);
+    if (log_level() >= LOG_DEBUG) {
+        AUTO(mem_free) char *shown = url_show(hop->url);
+        log_debug("remote", "%s %s: %d %s, %lld ms", hop->method, shown, hop->status,
+                  bad < 0 ? err->msg : "", (long long)(clock_mono_ms() - start));
+    }
+    return bad;
+}
+
+int http_do(struct http *h, const struct http_request *q, struct http_response *ret,
+            struct err *err)
+{
+    AUTO(http_hop_release)
+    struct http_hop hop = { .q = q, .url = str_dup(q->url), .method = q->method, .body = q->body };
+    if (!url_is_valid(q->url))
+        return err_set(err, ERR_USAGE, "'%s' is no http or https URL", q->url);
+    for (int n = 0;; n++) {
+        if (run_hop(h, &hop, err) < 0)
+            return err->code;
+        const char *location = redirect_of(&hop);
+        if (location == NULL)
+            break;
+        if (n == HTTP_REDIRECTS_MAX)
+            return refuse_redirect(err, &hop, "redirects without end");
+        if (follow(&hop, location, err) < 0)
+            return err->code;
+    }
+    *ret = (struct http_response){
+        .status = hop.status, .headers = hop.headers, .body = hop.answer, .url = TAKE(hop.url)
+    };
+    hop.headers = (struct strv)STRV_INIT;
+    hop.answer = (struct buf)BUF_INIT;
+    return 0;
+}
+
+bool http_is_broken_off(const struct err *err)
+{
+    return err->code == ERR_NET && err->sys == ECONNRESET;
+}
+
+int http_wait(struct http *h, int64_t ms, struct err *err)
+{
+    int64_t end = clock_mono_ms() + ms, left;
+    while ((left = end - clock_mono_ms()) > 0 && !cancel_is_set(h->cancel)) {
+        struct pollfd p = { .fd = cancel_fd(h->cancel), .events = POLLIN };
+        poll(&p, 1, left > 60000 ? 60000 : (int)left);
+    }
+    return cancel_check(h->cancel, err);
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+void http_response_release(struct http_response *r)
+{
+    strv_release(&r->headers);
+    buf_release(&r->body);
+    mem_free(r->url);
+    *r = (struct http_response){ .status = 0 };
+}
+
+const char *http_header(const struct http_response *r, const char *lower_name)
+{
+    return http_header_of(&r->headers, lower_name);
+}
+
+int64_t http_retry_after_ms(const struct http_response *r)
+{
+    const char *value = http_header(r, "retry-after");
+    if (value == NULL || *value == '\0')
+        return -1;
+    if (strspn(value, "0123456789") == strlen(value))
+        return strlen(value) > 9 ? INT64_C(1000000000) * 1000 : strtoll(value, NULL, 10) * 1000;
+    time_t when = curl_getdate(value, NULL);
+    if (when < 0)
+        return -1;
+    int64_t s = (int64_t)when - clock_wall_s();
+    return s > 0 ? s * 1000 : 0;
+}
+
+char *http_media_type(const struct http_response *r)
+{
+    const char *type = http_header(r, "content-type");
+    if (type == NULL)
+        return NULL;
+    char *s = str_ndup(type, strcspn(type, "; \t"));
+    for (char *c = s; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return s;
+}

@@ -1,0 +1,435 @@
+#include "remote/http_internal.h"
+#include "base/log.h"
+#include "remote/url.h"
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+#define CONNECT_TIMEOUT_S 10
+#define IDLE_TIMEOUT_S 60
+#define LINES_MAX 500
+
+static void slist_free_at(struct curl_slist **l)
+{
+    curl_slist_free_all(*l);
+}
+
+void http_hop_release(struct http_hop *hop)
+{
+    mem_free(hop->url);
+    strv_release(&hop->headers);
+    buf_release(&hop->answer);
+}
+
+static int connect_timeout(const struct http_request *q)
+{
+    return q->connect_timeout_s > 0 ? q->connect_timeout_s : CONNECT_TIMEOUT_S;
+}
+
+static int idle_timeout(const struct http_request *q)
+{
+    return q->idle_timeout_s > 0 ? q->idle_timeout_s : IDLE_TIMEOUT_S;
+}
+
+/* "host:port" or "unix:///path". */
+static char *peer_name(const struct http_hop *hop)
+{
+    return hop->q->unix_socket != NULL ? str_printf("unix://%s", hop->q->unix_socket)
+                                       : url_host_port(hop->url);
+}
+
+static int refuse(struct http_hop *hop, int sys, const char *what)
+{
+    AUTO(mem_free) char *peer = peer_name(hop);
+    err_set(&hop->fail, ERR_NET, "%s %s", peer, what);
+    hop->fail.sys = sys;
+    return -1;
+}
+
+/* --- what comes in ---------------------------------------------------------------------------- */
+
+const char *http_header_of(const struct strv *headers, const char *lower_name)
+{
+    size_t len = strlen(lower_name);
+    for (size_t i = 0; i < headers->n; i++)
+        if (strncmp(headers->v[i], lower_name, len) == 0 && headers->v[i][len] == ':')
+            return headers->v[i] + len + 2;
+    return NULL;
+}
+
+static bool is_success(int status)
+{
+    return status >= 200 && status < 300;
+}
+
+/* A 206 must be the rest that was asked for, whatever it says of itself. */
+static int check_range(struct http_hop *hop)
+{
+    uint64_t from = hop->q->resume_from, first;
+    if (hop->status == 206) {
+        const char *range = http_header_of(&hop->headers, "content-range");
+        if (from == 0)
+            return refuse(hop, EPROTO, "sent a part of what was asked for whole");
+        if (range == NULL || sscanf(range, "bytes %" SCNu64 "-", &first) != 1 || first != from)
+            return refuse(hop, EPROTO, "sent another part than was asked for");
+    } else if (is_success(hop->status)) {
+        hop->skip = from;
+    }
+    return 0;
+}
+
+static void status_line(struct http_hop *hop, const char *line)
+{
+    int status = 0;
+    hop->status = sscanf(line, "HTTP/%*s %3d", &status) == 1 ? status : 0;
+    strv_clear(&hop->headers);
+}
+
+static void header_line(struct http_hop *hop, const char *p, size_t n)
+{
+    const char *colon = memchr(p, ':', n);
+    if (colon == NULL || isspace((unsigned char)*p))
+        return;
+    AUTO(buf_release) struct buf line = BUF_INIT;
+    for (const char *c = p; c < colon; c++)
+        buf_addc(&line, (char)tolower((unsigned char)*c));
+    buf_adds(&line, ": ");
+    const char *value = colon + 1, *end = p + n;
+    while (value < end && isspace((unsigned char)*value))
+        value++;
+    while (end > value && isspace((unsigned char)end[-1]))
+        end--;
+    buf_add(&line, value, (size_t)(end - value));
+    strv_add(&hop->headers, buf_str(&line));
+}
+
+static size_t on_header(char *p, size_t size, size_t count, void *arg)
+{
+    struct http_hop *hop = arg;
+    size_t n = size * count;
+    hop->headers_len += n;
+    if (hop->headers_len > HTTP_HEADERS_MAX || hop->headers.n >= LINES_MAX) {
+        refuse(hop, EPROTO, "sent too many header lines");
+        return 0;
+    }
+    if (hop->headers_done) /* trailers are nobody's */
+        return n;
+    AUTO(mem_free) char *line = str_ndup(p, n);
+    if (str_starts(line, "HTTP/")) {
+        status_line(hop, line);
+    } else if (n <= 2 && line[0] != '\0' && isspace((unsigned char)line[0])) {
+        hop->headers_done = hop->status >= 200; /* else a 1xx: the real one follows */
+        if (hop->headers_done && check_range(hop) < 0)
+            return 0;
+    } else {
+        header_line(hop, line, strlen(line));
+    }
+    return n;
+}
+
+static size_t keep_error_body(struct http_hop *hop, const char *p, size_t n)
+{
+    size_t room = HTTP_ERROR_MAX - hop->answer.len;
+    buf_add(&hop->answer, p, n < room ? n : room);
+    hop->is_cut = n > room;
+    return hop->is_cut ? 0 : n;
+}
+
+static size_t on_body(char *p, size_t size, size_t count, void *arg)
+{
+    struct http_hop *hop = arg;
+    size_t n = size * count;
+    if (!is_success(hop->status))
+        return keep_error_body(hop, p, n);
+    size_t drop = hop->skip < n ? (size_t)hop->skip : n;
+    hop->skip -= drop;
+    hop->seen += n - drop;
+    uint64_t max = hop->q->max > 0 ? hop->q->max : HTTP_BODY_MAX;
+    if (hop->seen > max) {
+        AUTO(mem_free) char *peer = peer_name(hop);
+        err_set(&hop->fail, ERR_CORRUPT, "%s sent more than %" PRIu64 " bytes", peer, max);
+        return 0;
+    }
+    if (hop->q->to == NULL)
+        buf_add(&hop->answer, p + drop, n - drop);
+    else if (n > drop && sink_write(hop->q->to, p + drop, n - drop, &hop->fail) < 0)
+        return 0;
+    return n;
+}
+
+/* --- what goes out ---------------------------------------------------------------------------- */
+
+static size_t on_read(char *p, size_t size, size_t count, void *arg)
+{
+    struct http_hop *hop = arg;
+    hop->body_was_read = true;
+    ssize_t n = source_read(hop->body, p, size * count, &hop->fail);
+    return n < 0 ? CURL_READFUNC_ABORT : (size_t)n;
+}
+
+/* What may go to another origin than the caller had in mind; anything else may be a secret. */
+static bool is_harmless(const char *line)
+{
+    static const char *const names[] = { "Accept:", "Accept-Language:", "Content-Type:",
+                                         "If-None-Match:", "If-Modified-Since:" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strncasecmp(line, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+static void slist_add(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (longer != NULL)
+        *list = longer;
+}
+
+static struct curl_slist *request_headers(const struct http_hop *hop)
+{
+    const struct http_request *q = hop->q;
+    struct curl_slist *list = NULL;
+    bool has_type = false;
+    for (size_t i = 0; q->headers != NULL && i < q->headers->n; i++) {
+        const char *line = q->headers->v[i];
+        if (hop->is_away && !is_harmless(line))
+            continue;
+        has_type = has_type || strncasecmp(line, "Content-Type:", 13) == 0;
+        slist_add(&list, line);
+    }
+    if (q->authorization != NULL && !hop->is_away) {
+        AUTO(mem_free) char *line = str_printf("Authorization: %s", q->authorization);
+        slist_add(&list, line);
+    }
+    if (q->resume_from > 0) {
+        AUTO(mem_free) char *line = str_printf("Range: bytes=%" PRIu64 "-", q->resume_from);
+        slist_add(&list, line);
+    }
+    slist_add(&list, "Expect:"); /* curl would wait a second for 100 Continue */
+    if (!has_type)
+        slist_add(&list, "Content-Type:"); /* curl would call a body a form */
+    return list;
+}
+
+static void set_method(CURL *easy, struct http_hop *hop)
+{
+    if (hop->body != NULL) {
+        curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+        curl_easy_setopt(easy, CURLOPT_READDATA, hop);
+        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
+        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
+                         (curl_off_t)(hop->q->body_size < 0 ? -1 : hop->q->body_size));
+        /* A body is read once: no connection that may turn out to be dead. */
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    } else if (str_eq(hop->method, "HEAD")) {
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        return;
+    } else if (str_eq(hop->method, "POST") || str_eq(hop->method, "PUT")) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
+    }
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, hop->method);
+}
+
+static void set_tls(CURL *easy, const struct http_hop *hop)
+{
+    const struct http_request *q = hop->q;
+    if (q->ca_file != NULL) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, q->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    if (q->cert_file != NULL && q->key_file != NULL && !hop->is_away) {
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, q->cert_file);
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, q->key_file);
+    }
+}
+
+static void set_route(CURL *easy, const struct http_hop *hop)
+{
+    const struct http_request *q = hop->q;
+    curl_easy_setopt(easy, CURLOPT_URL, hop->url);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (q->unix_socket != NULL)
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, q->unix_socket);
+    if (q->unix_socket != NULL || url_is_loopback(hop->url))
+        curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)connect_timeout(q));
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)idle_timeout(q));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)q->total_timeout_s);
+}
+
+static void set_callbacks(struct http_slot *slot, struct http_hop *hop)
+{
+    slot->error[0] = '\0';
+    curl_easy_setopt(slot->easy, CURLOPT_ERRORBUFFER, slot->error);
+    curl_easy_setopt(slot->easy, CURLOPT_USERAGENT, "shale/" SHALE_VERSION);
+    curl_easy_setopt(slot->easy, CURLOPT_BUFFERSIZE, 128L << 10);
+    curl_easy_setopt(slot->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(slot->easy, CURLOPT_HEADERDATA, hop);
+    curl_easy_setopt(slot->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(slot->easy, CURLOPT_WRITEDATA, hop);
+}
+
+/* --- what went wrong -------------------------------------------------------------------------- */
+
+static int net_error(struct err *err, int sys, const char *before, const char *peer,
+                     const char *why)
+{
+    AUTO(buf_release) struct buf safe = BUF_INIT;
+    log_escape(&safe, why, strnlen(why, 300));
+    size_t word = strcspn(buf_str(&safe), " :,.");
+    bool is_name = false; /* "OpenSSL", "SSL" */
+    for (size_t i = 1; i < word; i++)
+        is_name = is_name || isupper((unsigned char)safe.data[i]);
+    if (word > 0 && !is_name)
+        safe.data[0] = (char)tolower((unsigned char)safe.data[0]);
+    err_set(err, ERR_NET, "%s %s: %s", before, peer, buf_str(&safe));
+    err->sys = sys;
+    return err->code;
+}
+
+static const struct {
+    CURLcode code;
+    int sys;
+    const char *why; /* NULL: curl's own words */
+} unreachable[] = {
+    { CURLE_COULDNT_RESOLVE_HOST, 0, "its name cannot be resolved" },
+    { CURLE_COULDNT_RESOLVE_PROXY, 0, "the proxy's name cannot be resolved" },
+    { CURLE_PROXY, 0, NULL },
+    { CURLE_PEER_FAILED_VERIFICATION, EPROTO, NULL },
+    { CURLE_SSL_CONNECT_ERROR, 0, NULL }, /* a reset during the handshake, too */
+    { CURLE_SSL_CERTPROBLEM, EPROTO, NULL },
+    { CURLE_SSL_CIPHER, EPROTO, NULL },
+    { CURLE_SSL_CACERT_BADFILE, EPROTO, NULL },
+    { CURLE_SSL_ISSUER_ERROR, EPROTO, NULL },
+    { CURLE_UNSUPPORTED_PROTOCOL, EPROTO, NULL },
+    { CURLE_URL_MALFORMAT, EPROTO, NULL },
+    { CURLE_FAILED_INIT, EPROTO, NULL },
+    { CURLE_TOO_MANY_REDIRECTS, EPROTO, NULL },
+};
+
+static int timeout_error(const struct http_hop *hop, CURL *easy, const char *peer, struct err *err)
+{
+    curl_off_t ready = 0, total = 0;
+    curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+    curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &total);
+    int limit = hop->q->total_timeout_s;
+    char why[64];
+    if (limit > 0 && total > (curl_off_t)limit * 1000000 - 100000) { /* curl rounds */
+        snprintf(why, sizeof(why), "not done within %d s", limit);
+    } else if (ready == 0) {
+        snprintf(why, sizeof(why), "no answer within %d s", connect_timeout(hop->q));
+        return net_error(err, ETIMEDOUT, "cannot reach", peer, why);
+    } else {
+        snprintf(why, sizeof(why), "nothing came for %d s", idle_timeout(hop->q));
+    }
+    return net_error(err, ECONNRESET, "lost the connection to", peer, why);
+}
+
+/* "Failed to connect to HOST port ...": whom curl tried is not whom we named. */
+static bool is_proxy_failure(const struct http_hop *hop, const struct http_slot *slot)
+{
+    AUTO(mem_free) char *peer = url_host_port(hop->url);
+    size_t len = strcspn(peer, ":");
+    AUTO(mem_free) char *host = str_ndup(peer, len);
+    return hop->q->unix_socket == NULL && peer[0] != '[' && !url_is_loopback(hop->url) &&
+           strstr(slot->error, " connect to ") != NULL && strstr(slot->error, host) == NULL;
+}
+
+static int hop_error(const struct http_hop *hop, const struct http_slot *slot, CURLcode code,
+                     struct err *err)
+{
+    AUTO(mem_free) char *peer = peer_name(hop);
+    const char *text = slot->error[0] != '\0' ? slot->error : curl_easy_strerror(code);
+    long sys = 0;
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return timeout_error(hop, slot->easy, peer, err);
+    if (code == CURLE_COULDNT_CONNECT) {
+        curl_easy_getinfo(slot->easy, CURLINFO_OS_ERRNO, &sys);
+        return net_error(err, (int)sys,
+                         is_proxy_failure(hop, slot) ? "the proxy does not answer for"
+                                                     : "cannot reach",
+                         peer, sys ? strerror((int)sys) : text);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(unreachable); i++)
+        if (unreachable[i].code == code)
+            return net_error(err, unreachable[i].sys, "cannot reach", peer,
+                             unreachable[i].why != NULL ? unreachable[i].why : text);
+    return net_error(err, ECONNRESET, "lost the connection to", peer, text);
+}
+
+/* --- the transfer ----------------------------------------------------------------------------- */
+
+/* Runs until curl is done with it; false when it was cancelled. */
+static bool drive(struct http_slot *slot, struct cancel *cancel, CURLcode *ret)
+{
+    for (;;) {
+        int running = 0, left = 0;
+        CURLMcode bad = curl_multi_perform(slot->multi, &running);
+        const CURLMsg *m = curl_multi_info_read(slot->multi, &left);
+        if (m != NULL && m->msg == CURLMSG_DONE) {
+            *ret = m->data.result;
+            return true;
+        }
+        if (cancel_is_set(cancel))
+            return false;
+        struct curl_waitfd wake = { .fd = cancel_fd(cancel), .events = CURL_WAIT_POLLIN };
+        if (bad == CURLM_OK)
+            bad = curl_multi_poll(slot->multi, &wake, wake.fd >= 0 ? 1 : 0, 1000, NULL);
+        if (bad != CURLM_OK) {
+            snprintf(slot->error, sizeof(slot->error), "%s", curl_multi_strerror(bad));
+            *ret = CURLE_FAILED_INIT;
+            return true;
+        }
+    }
+}
+
+static void clear_answer(struct http_hop *hop)
+{
+    hop->status = 0;
+    hop->headers_done = false;
+    hop->headers_len = 0;
+    hop->seen = hop->skip = 0;
+    hop->is_cut = false;
+    strv_clear(&hop->headers);
+    buf_clear(&hop->answer);
+    err_clear(&hop->fail);
+}
+
+int http_hop_run(struct http_hop *hop, struct http_slot *slot, struct cancel *cancel,
+                 struct err *err)
+{
+    clear_answer(hop);
+    __attribute__((cleanup(slist_free_at))) struct curl_slist *headers = request_headers(hop);
+    curl_easy_reset(slot->easy);
+    set_route(slot->easy, hop);
+    set_method(slot->easy, hop);
+    set_tls(slot->easy, hop);
+    set_callbacks(slot, hop);
+    curl_easy_setopt(slot->easy, CURLOPT_HTTPHEADER, headers);
+
+    CURLcode code = CURLE_FAILED_INIT;
+    curl_multi_add_handle(slot->multi, slot->easy);
+    bool is_done = drive(slot, cancel, &code);
+    if (!is_done) /* do not wait for a name server either */
+        curl_easy_setopt(slot->easy, CURLOPT_QUICK_EXIT, 1L);
+    curl_multi_remove_handle(slot->multi, slot->easy);
+    curl_easy_setopt(slot->easy, CURLOPT_HTTPHEADER, NULL);
+
+    if (!is_done)
+        return err_set(err, ERR_CANCELLED, "interrupted");
+    if (hop->fail.code != ERR_NONE)
+        return err_copy(err, &hop->fail);
+    if (code != CURLE_OK && !hop->is_cut)
+        return hop_error(hop, slot, code, err);
+    return 0;
+}

@@ -1,0 +1,54 @@
+/*
+ * Inside remote/ only: how registry.c, which knows the protocol, and
+ * registry_auth.c, which knows who may ask, share one repository.
+ */
+#ifndef SHALE_REMOTE_REGISTRY_INTERNAL_H
+#define SHALE_REMOTE_REGISTRY_INTERNAL_H
+
+#include "remote/http.h"
+#include "remote/registry.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define REGISTRY_TRIES 6 /* the first one and five more */
+#define REGISTRY_WAIT_MAX_MS 60000
+
+struct registry {
+    struct http *http;    /* borrowed */
+    char *name;           /* "docker.io/library/alpine", for messages */
+    char *base;           /* "https://registry-1.docker.io" */
+    char *path;           /* "library/alpine" */
+    atomic_bool answered; /* it did once: a failure to reach it may pass */
+    int64_t backoff_ms;   /* before the first retry; doubles */
+    int64_t wait_max_ms;  /* what a Retry-After may ask for */
+
+    pthread_mutex_t lock;  /* of what follows */
+    char *authorization;   /* header value, or NULL while nobody asked for one */
+    unsigned token_number; /* how many were got */
+};
+
+/* A challenge as WWW-Authenticate gives it; strings are owned, NULL when absent. */
+struct challenge {
+    bool is_bearer, is_basic;
+    char *realm, *service, *scope;
+};
+void challenge_release(struct challenge *c);
+DEFINE_AUTO_VALUE(struct challenge, challenge_release);
+/* Reads all challenges of one header value; a bearer challenge wins. ERR_CORRUPT for what is none.
+ */
+int challenge_parse(const char *value, struct challenge *ret, struct err *err);
+
+/* A copy of the header value to use now (NULL: none) and which token it is. */
+char *registry_authorization(struct registry *r, unsigned *ret_number) OWNED(mem_free);
+/*
+ * Gets a token as the 401 answer asks for, unless another thread has got one
+ * since number was handed out. ERR_AUTH when there is no way.
+ */
+int registry_renew(struct registry *r, const struct http_response *denied, unsigned number,
+                   struct err *err);
+int registry_denied(const struct registry *r, struct err *err); /* ERR_AUTH, in Docker's words */
+/* Sets err from an answer that is no success, with what the registry says in its error document. */
+int registry_refused(const struct registry *r, const char *what, const struct http_response *p,
+                     struct err *err);
+
+#endif

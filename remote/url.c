@@ -1,0 +1,156 @@
+#include "remote/url.h"
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <curl/curl.h>
+#include <string.h>
+#include <strings.h>
+
+static void curl_free_at(char **p)
+{
+    curl_free(*p);
+}
+
+static void curlu_free_at(CURLU **u)
+{
+    curl_url_cleanup(*u);
+}
+#define AUTO_CURLU __attribute__((cleanup(curlu_free_at)))
+#define AUTO_CURL __attribute__((cleanup(curl_free_at)))
+
+/* NULL when it is no http or https URL. */
+static CURLU *url_parse(const char *url)
+{
+    CURLU *u = curl_url();
+    char *scheme = NULL;
+    bool ok = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+              curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+              (strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0);
+    curl_free(scheme);
+    if (ok)
+        return u;
+    curl_url_cleanup(u);
+    return NULL;
+}
+
+/* Owned by libcurl; NULL when the part is not there. */
+static char *url_part(CURLU *u, CURLUPart part)
+{
+    char *s = NULL;
+    return curl_url_get(u, part, &s, part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0) == CURLUE_OK
+               ? s
+               : NULL;
+}
+
+bool url_host_is_loopback(const char *host)
+{
+    size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+    char name[64];
+    if (len >= sizeof(name) || len > strlen(host))
+        return false;
+    memcpy(name, host, len);
+    name[len] = '\0';
+    struct in_addr v4;
+    if (inet_pton(AF_INET, name, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return strcasecmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0;
+}
+
+bool url_is_loopback(const char *url)
+{
+    AUTO_CURLU CURLU *u = url_parse(url);
+    AUTO_CURL char *host = u ? url_part(u, CURLUPART_HOST) : NULL;
+    return host != NULL && url_host_is_loopback(host);
+}
+
+bool url_is_https(const char *url)
+{
+    return strncasecmp(url, "https://", 8) == 0;
+}
+
+bool url_is_valid(const char *url)
+{
+    AUTO_CURLU CURLU *u = url_parse(url);
+    return u != NULL;
+}
+
+static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
+{
+    AUTO_CURL char *x = url_part(a, part);
+    AUTO_CURL char *y = url_part(b, part);
+    return x != NULL && y != NULL && strcasecmp(x, y) == 0;
+}
+
+static bool same_origin(CURLU *a, CURLU *b)
+{
+    return same_part(a, b, CURLUPART_SCHEME) && same_part(a, b, CURLUPART_HOST) &&
+           same_part(a, b, CURLUPART_PORT);
+}
+
+bool url_same_origin(const char *a, const char *b)
+{
+    AUTO_CURLU CURLU *x = url_parse(a);
+    AUTO_CURLU CURLU *y = url_parse(b);
+    return x != NULL && y != NULL && same_origin(x, y);
+}
+
+char *url_resolve(const char *base, const char *location, struct err *err)
+{
+    AUTO_CURLU CURLU *from = url_parse(base);
+    AUTO_CURLU CURLU *to = from ? curl_url_dup(from) : NULL;
+    AUTO_CURL char *joined = NULL;
+    AUTO_CURL char *text = NULL;
+    AUTO_CURLU CURLU *checked = NULL;
+    /* Set, get, parse again: only the last step shows whether the scheme is one of ours. */
+    if (to != NULL && curl_url_set(to, CURLUPART_URL, location, 0) == CURLUE_OK)
+        joined = url_part(to, CURLUPART_URL);
+    if (joined != NULL)
+        checked = url_parse(joined);
+    if (checked != NULL) {
+        curl_url_set(checked, CURLUPART_FRAGMENT, NULL, 0);
+        if (!same_origin(from, checked)) {
+            curl_url_set(checked, CURLUPART_USER, NULL, 0);
+            curl_url_set(checked, CURLUPART_PASSWORD, NULL, 0);
+        }
+        text = url_part(checked, CURLUPART_URL);
+    }
+    if (text == NULL) {
+        err_set(err, ERR_NET, "redirected to an address that is no http or https URL");
+        return NULL;
+    }
+    return str_dup(text);
+}
+
+char *url_host_port(const char *url)
+{
+    AUTO_CURLU CURLU *u = url_parse(url);
+    AUTO_CURL char *host = u ? url_part(u, CURLUPART_HOST) : NULL;
+    AUTO_CURL char *port = u ? url_part(u, CURLUPART_PORT) : NULL;
+    return host != NULL && port != NULL ? str_printf("%s:%s", host, port) : str_dup("?");
+}
+
+char *url_show(const char *url)
+{
+    AUTO_CURLU CURLU *u = url_parse(url);
+    AUTO_CURL char *text = NULL;
+    if (u != NULL) {
+        curl_url_set(u, CURLUPART_USER, NULL, 0);
+        curl_url_set(u, CURLUPART_PASSWORD, NULL, 0);
+        curl_url_set(u, CURLUPART_QUERY, NULL, 0);
+        curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);
+        text = url_part(u, CURLUPART_URL);
+    }
+    return str_dup(text != NULL ? text : "?");
+}
+
+void url_escape(struct buf *b, const char *s, const char *keep)
+{
+    for (; *s != '\0'; s++) {
+        unsigned char c = (unsigned char)*s;
+        bool plain =
+            (c < 128 && isalnum(c)) || strchr("-._~", c) != NULL || strchr(keep, c) != NULL;
+        if (plain)
+            buf_addc(b, (char)c);
+        else
+            buf_addf(b, "%%%02X", c);
+    }
+}
