@@ -1,0 +1,25 @@
+/*
+ * Control groups of steps: "shale-<id>", made by the runtime inside the group
+ * that this process is in, so that limits on a build hold for its steps. The
+ * runtime removes them; these calls do where it could not.
+ */
+#ifndef SHALE_EXEC_CGROUP_INTERNAL_H
+#define SHALE_EXEC_CGROUP_INTERNAL_H
+
+#include <stdbool.h>
+
+#define CGROUP_PREFIX "shale-"
+
+/*
+ * cgroupsPath of a runtime's specification for the group name, owned. With the older hierarchies
+ * beside each other one absolute path cannot say "inside our own" for each: then it is relative,
+ * for runtimes that understand that (knows_relative), else at the hierarchies' roots.
+ */
+char *cgroup_path(const char *name, bool knows_relative);
+/* The group of this name, wherever cgroup_path puts it; what has processes stays. */
+void cgroup_remove(const char *name);
+/* Groups whose maker is dead: "shale-<anything>-<pid>-<n>.<anything>", pid as in this PID
+ * namespace. */
+void cgroup_remove_dead(void);
+
+#endif
