@@ -2,6 +2,7 @@
  * Any bytes either are refused or give a listing that opens and verifies;
  * what is read never leads out of the root. Then the layer is written, as far as that goes.
  */
+#include "tests/fuzz/fuzz.h"
 #include "image/layer_tar.h"
 #include "image/view.h"
 
@@ -10,8 +11,6 @@
 #include <string.h>
 
 #define CONTENT_MAX (4u << 20) /* a small input may stand for a very large file with holes */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void require(bool ok)
 {

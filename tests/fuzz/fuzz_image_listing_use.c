@@ -2,14 +2,13 @@
  * Any bytes either are refused or are a listing whose accessors all work, and
  * which the builder makes again from its entries with the same content id.
  */
+#include "tests/fuzz/fuzz.h"
 #include "image/listing.h"
 #include "image/view.h"
 
 #include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void require(bool ok)
 {

@@ -1,12 +1,11 @@
 /* The first byte says as what the rest is read; what was read must read the same when written. */
+#include "tests/fuzz/fuzz.h"
 #include "image/name.h"
 #include "image/oci.h"
 
 #include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void require(bool ok)
 {
