@@ -36,7 +36,7 @@ struct err {
     int sys;      /* errno, or 0 */
     int line;     /* 1-based line of the Dockerfile that is to blame, or 0 */
     int line_end; /* last line of that instruction, or 0 */
-    char msg[1024];
+    char msg[4096];
 };
 
 #define ERR_INIT         \

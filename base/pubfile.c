@@ -83,7 +83,9 @@ static int open_target(const struct pubfile *f, const char *subdir, bool sync, s
     if (*subdir == '\0')
         return dir_open(f->dirfd, ".", err);
     int fd = dir_open(f->dirfd, subdir, err);
-    if (fd != ERR_NOT_FOUND)
+    if (fd == ERR_NOT_FOUND)
+        err_clear(err);
+    else
         return fd;
     if (dir_make(f->dirfd, subdir, 0700, err) < 0)
         return err->code;

@@ -1,0 +1,51 @@
+/* What the files of store/ share: the store's insides and the locks between processes. */
+#ifndef SHALE_STORE_STORE_INTERNAL_H
+#define SHALE_STORE_STORE_INTERNAL_H
+
+#include "base/map.h"
+#include "store/index_internal.h"
+#include "store/store.h"
+#include "store/work.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#define BOOT_LEN 32
+
+struct store {
+    char *root;              /* absolute, without links */
+    int dirfd;               /* of root */
+    int blobs;               /* blobs/sha256 */
+    int trees;               /* trees */
+    int work;                /* work */
+    char boot[BOOT_LEN + 1]; /* this boot of the machine: hex digits */
+    atomic_bool durable;
+    atomic_uint next_work;
+    struct db *db;
+    pthread_mutex_t lock; /* over what follows */
+    struct map *layers;   /* hex of diff id -> struct layer, for ever */
+    struct work *scratch; /* the store's own, made when first wanted */
+};
+
+/* Scratch of the store itself; borrowed. */
+struct work *store_scratch(struct store *s, struct err *err);
+/* mkdir with exactly this mode, whatever the umask; what is there already is fine. */
+int store_make_dir(int dirfd, const char *name, mode_t mode, struct err *err);
+/* Removes scratch of processes that are gone (work.c). */
+void work_clear_dead(struct store *s);
+
+/*
+ * A lock between everybody, threads of this process included: the byte of a
+ * lock file that the digest falls on. It dies with the process. Never held
+ * while another of these is asked for.
+ */
+enum claim_kind { CLAIM_TREE, CLAIM_PACK };
+/* An fd to be closed, or a negative code. */
+int store_claim(struct store *s, enum claim_kind kind, const struct digest *d, struct err *err);
+/* Waits for an exclusive lock on one byte that belongs to the open file description. */
+int lock_byte(int fd, uint64_t at, struct err *err);
+/* 1: got it, 0: somebody has it, or a negative code. */
+int lock_try_byte(int fd, uint64_t at, struct err *err);
+int unlock_byte(int fd, uint64_t at, struct err *err);
+
+#endif
