@@ -1,0 +1,300 @@
+#include "cmd/build_request.h"
+#include "cmd/csv.h"
+#include "cmd/stdin_source.h"
+#include "image/name.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DOCKERFILE_MAX (16u << 20)
+#define TAR_MAGIC_AT 257
+
+void build_request_release(struct build_request *r)
+{
+    strv_release(&r->build.build_args);
+    strv_release(&r->build.labels);
+    strv_release(&r->build.tags);
+    strv_release(&r->build.add_hosts);
+    strv_release(&r->build.no_cache_filter);
+    output_list_release(&r->outputs);
+    buf_release(&r->dockerfile);
+}
+
+static int read_stdin(struct build_request *r, const struct session *s, struct err *err)
+{
+    AUTO(source_free) struct source *in = stdin_source(s->cancel);
+    AUTO(sink_free) struct sink *out = sink_buf(&r->dockerfile, DOCKERFILE_MAX);
+    uint64_t n;
+    if (stream_copy(in, out, &n, err) < 0)
+        return err_wrap(err, "cannot read the Dockerfile from standard input");
+    r->build.dockerfile_text = buf_str(&r->dockerfile);
+    r->build.dockerfile_len = r->dockerfile.len;
+    return 0;
+}
+
+static bool is_archive(const struct buf *b)
+{
+    if (compression_detect(buf_str(b), b->len) != COMPRESSION_NONE)
+        return true;
+    return b->len >= TAR_MAGIC_AT + 5 && memcmp(b->data + TAR_MAGIC_AT, "ustar", 5) == 0;
+}
+
+/* `shale build -`: an archive would be the context, anything else is a Dockerfile without one. */
+static int context_from_stdin(struct build_request *r, const struct session *s, const char *file,
+                              struct err *err)
+{
+    if (str_eq(file, "-"))
+        return err_set(err, ERR_USAGE,
+                       "invalid argument: can't use stdin for both build context and dockerfile");
+    if (read_stdin(r, s, err) < 0)
+        return err->code;
+    if (is_archive(&r->dockerfile))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "a build context from standard input is not supported yet by this version");
+    if (file != NULL)
+        return err_set(
+            err, ERR_USAGE,
+            "ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles");
+    return 0;
+}
+
+static bool is_url(const char *s)
+{
+    static const char *const prefixes[] = { "http://", "https://", "git://",
+                                            "ssh://",  "git@",     "github.com/" };
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        if (str_starts(s, prefixes[i]))
+            return true;
+    }
+    return false;
+}
+
+static int take_context(struct build_request *r, const struct session *s, const char *context,
+                        const char *file, struct err *err)
+{
+    struct stat st;
+    if (*context == '\0')
+        return err_set(err, ERR_USAGE,
+                       "please specify build context (e.g. \".\" for the current directory)");
+    if (str_eq(context, "-"))
+        return context_from_stdin(r, s, file, err);
+    if (stat(context, &st) == 0 && S_ISDIR(st.st_mode))
+        r->build.context = context;
+    else if (is_url(context))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "a build context from a URL is not supported yet by this version: %s",
+                       context);
+    else
+        return err_set(err, ERR_USAGE, "unable to prepare context: path \"%s\" not found", context);
+    if (file == NULL)
+        return 0;
+    if (str_eq(file, "-"))
+        return read_stdin(r, s, err);
+    if (str_starts(file, "http://") || str_starts(file, "https://"))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "a Dockerfile from a URL is not supported yet by this version: %s", file);
+    r->build.dockerfile = file;
+    return 0;
+}
+
+static int check_key(const char *pair, struct err *err)
+{
+    if (*pair == '\0' || *pair == '=')
+        return err_set(err, ERR_USAGE, "invalid key-value pair \"%s\": empty key", pair);
+    return 0;
+}
+
+static void set_pair(struct strv *list, const char *pair, size_t key_len)
+{
+    AUTO(mem_free) char *key = str_ndup(pair, key_len);
+    env_set(list, key, pair + key_len + 1);
+}
+
+/* "K" takes the value of our environment; without one it is as if it had not been given. */
+static int take_build_args(struct strv *ret, const struct strv *given, struct err *err)
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    if (epoch != NULL && *epoch != '\0')
+        env_set(ret, "SOURCE_DATE_EPOCH", epoch);
+    for (size_t i = 0; i < given->n; i++) {
+        const char *pair = given->v[i], *eq = strchr(pair, '=');
+        if (check_key(pair, err) < 0)
+            return err->code;
+        const char *value = eq == NULL ? getenv(pair) : NULL;
+        if (eq != NULL)
+            set_pair(ret, pair, (size_t)(eq - pair));
+        else if (value != NULL)
+            env_set(ret, pair, value);
+    }
+    return 0;
+}
+
+static int take_labels(struct strv *ret, const struct strv *given, struct err *err)
+{
+    for (size_t i = 0; i < given->n; i++) {
+        const char *pair = given->v[i], *eq = strchr(pair, '=');
+        if (check_key(pair, err) < 0)
+            return err->code;
+        if (eq != NULL)
+            set_pair(ret, pair, (size_t)(eq - pair));
+        else
+            env_set(ret, pair, "");
+    }
+    return 0;
+}
+
+static int take_tags(struct strv *ret, const struct strv *given, struct err *err)
+{
+    for (size_t i = 0; i < given->n; i++) {
+        struct image_name name = { .domain = NULL };
+        int code = image_name_parse(given->v[i], &name, err);
+        if (code == 0 && name.has_digest)
+            code = err_set(err, ERR_USAGE, "it must not have a digest");
+        image_name_release(&name);
+        if (code < 0)
+            return err_wrap(err, "invalid tag \"%s\"", given->v[i]);
+        strv_add(ret, given->v[i]);
+    }
+    return 0;
+}
+
+/* RUN shares the host's network: there the host is the loopback address. */
+#define HOST_GATEWAY "127.0.0.1"
+
+/* "name:ip", "name=ip", "name:[ip6]"; to the engine as "name:ip". */
+static int take_host(struct strv *ret, const char *text, struct err *err)
+{
+    size_t n = strcspn(text, "=");
+    if (text[n] == '\0')
+        n = strcspn(text, ":");
+    if (text[n] == '\0' || n == 0 || text[n + 1] == '\0')
+        return err_set(err, ERR_USAGE, "invalid host %s", text);
+    const char *ip = text + n + 1;
+    size_t len = strlen(ip);
+    if (ip[0] == '[' && ip[len - 1] == ']') {
+        ip++;
+        len -= 2;
+    }
+    AUTO(mem_free) char *plain = str_ndup(ip, len);
+    const char *address = str_eq(plain, "host-gateway") ? HOST_GATEWAY : plain;
+    if (strspn(address, "0123456789abcdefABCDEF.:%") != strlen(address))
+        return err_set(err, ERR_USAGE, "invalid host %s: \"%s\" is no IP address", text, address);
+    strv_addf(ret, "%.*s:%s", (int)n, text, address);
+    return 0;
+}
+
+static int take_hosts(struct strv *ret, const struct strv *given, struct err *err)
+{
+    for (size_t i = 0; i < given->n; i++) {
+        AUTO(strv_release) struct strv fields = STRV_INIT;
+        if (csv_parse(given->v[i], &fields, err) < 0)
+            return err->code;
+        for (size_t j = 0; j < fields.n; j++) {
+            if (take_host(ret, fields.v[j], err) < 0)
+                return err->code;
+        }
+    }
+    return 0;
+}
+
+static int take_network(struct build_options *b, const char *mode, struct err *err)
+{
+    static const char *const modes[] = { "default", "host", "none" };
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        if (str_eq(modes[i], mode)) {
+            b->network = mode;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_USAGE,
+                   "network mode \"%s\" not supported by shale - use default, host or none", mode);
+}
+
+static int take_platform(struct build_options *b, const struct strv *given, struct err *err)
+{
+    AUTO(strv_release) struct strv all = STRV_INIT;
+    for (size_t i = 0; i < given->n; i++) {
+        AUTO(strv_release) struct strv fields = STRV_INIT;
+        if (csv_parse(given->v[i], &fields, err) < 0)
+            return err->code;
+        strv_append(&all, &fields);
+    }
+    const char *fallback = getenv("DOCKER_DEFAULT_PLATFORM");
+    if (all.n == 0 && fallback != NULL && *fallback != '\0')
+        strv_add(&all, fallback);
+    if (all.n == 0)
+        return 0;
+    if (all.n > 1)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "several platforms in one build are not supported yet by this version");
+    b->has_platform = true;
+    if (str_eq(all.v[0], "local")) {
+        b->platform = platform_host();
+        return 0;
+    }
+    return platform_parse(all.v[0], &b->platform, err);
+}
+
+static int take_filter(struct build_options *b, const struct options *o, struct err *err)
+{
+    const struct strv *given = option_list(o, "no-cache-filter");
+    if (b->no_cache && given->n > 0)
+        return err_set(err, ERR_USAGE,
+                       "--no-cache and --no-cache-filter cannot currently be used together");
+    for (size_t i = 0; i < given->n; i++) {
+        AUTO(strv_release) struct strv fields = STRV_INIT;
+        if (csv_parse(given->v[i], &fields, err) < 0)
+            return err->code;
+        strv_append(&b->no_cache_filter, &fields);
+    }
+    return 0;
+}
+
+static int take_outputs(struct build_request *r, const struct options *o, struct err *err)
+{
+    const struct strv *given = option_list(o, "output");
+    bool to_stdout;
+    for (size_t i = 0; i < given->n; i++) {
+        if (output_list_add(&r->outputs, given->v[i], isatty(STDOUT_FILENO), err) < 0)
+            return err->code;
+    }
+    if (output_list_stdout(&r->outputs, &to_stdout, err) < 0)
+        return err->code;
+    r->build.outputs = r->outputs.v;
+    r->build.n_outputs = r->outputs.n;
+    r->build.stdout_fd = STDOUT_FILENO;
+    if (option_given(o, "load"))
+        r->build.load = option_on(o, "load") ? LOAD_YES : LOAD_NO;
+    return 0;
+}
+
+static void take_plain(struct build_options *b, const struct options *o)
+{
+    b->target = option_str(o, "target");
+    b->no_cache = option_on(o, "no-cache");
+    b->pull = option_on(o, "pull");
+    b->offline = option_on(o, "offline");
+    b->iidfile = option_str(o, "iidfile");
+    b->metadata_file = option_str(o, "metadata-file");
+}
+
+int build_request_make(const struct session *s, const struct options *o, struct build_request *ret,
+                       struct err *err)
+{
+    AUTO(build_request_release) struct build_request r = { .outputs.v = NULL };
+    struct build_options *b = &r.build;
+    take_plain(b, o);
+    if (take_filter(b, o, err) < 0 ||
+        take_build_args(&b->build_args, option_list(o, "build-arg"), err) < 0 ||
+        take_labels(&b->labels, option_list(o, "label"), err) < 0 ||
+        take_tags(&b->tags, option_list(o, "tag"), err) < 0 ||
+        take_hosts(&b->add_hosts, option_list(o, "add-host"), err) < 0 ||
+        take_network(b, option_str(o, "network"), err) < 0 ||
+        take_platform(b, option_list(o, "platform"), err) < 0 || take_outputs(&r, o, err) < 0 ||
+        take_context(&r, s, o->args.v[0], option_str(o, "file"), err) < 0)
+        return err->code;
+    *ret = r;
+    r = (struct build_request){ .outputs.v = NULL };
+    return 0;
+}

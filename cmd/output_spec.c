@@ -1,0 +1,171 @@
+#include "cmd/output_spec.h"
+#include "cmd/csv.h"
+#include <ctype.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum dest_rule {
+    DEST_NONE,      /* has no dest */
+    DEST_ARCHIVE,   /* a file; without one: stdout */
+    DEST_FILE,      /* a file, or none */
+    DEST_DIRECTORY, /* a directory, never stdout */
+};
+
+static const struct output_type {
+    const char *name;
+    enum dest_rule dest;
+    bool pushes;
+} output_types[] = {
+    { .name = "image", .dest = DEST_NONE },
+    { .name = "docker", .dest = DEST_FILE },
+    { .name = "oci", .dest = DEST_ARCHIVE },
+    { .name = "tar", .dest = DEST_ARCHIVE },
+    { .name = "local", .dest = DEST_DIRECTORY },
+    { .name = "registry", .dest = DEST_NONE, .pushes = true },
+    { .name = "cacheonly", .dest = DEST_NONE },
+};
+
+static void output_release(struct build_output *o)
+{
+    mem_free(o->type);
+    mem_free(o->dest);
+    map_free(o->attrs);
+    *o = (struct build_output){ .type = NULL };
+}
+DEFINE_AUTO_VALUE(struct build_output, output_release);
+
+void output_list_release(struct output_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        output_release(&l->v[i]);
+    mem_free(l->v);
+    *l = (struct output_list){ .v = NULL };
+}
+
+static void replace(char **text, const char *value)
+{
+    mem_free(*text);
+    *text = str_dup(value);
+}
+
+static int add_field(struct build_output *o, const char *field, struct err *err)
+{
+    const char *eq = strchr(field, '=');
+    if (eq == NULL)
+        return err_set(err, ERR_USAGE, "invalid value %s", field);
+    AUTO(mem_free) char *key = str_ndup(field, (size_t)(eq - field));
+    for (char *s = key; *s != '\0'; s++)
+        *s = (char)tolower((unsigned char)*s);
+    const char *name = key + strspn(key, " ");
+    if (str_eq(name, "type"))
+        replace(&o->type, eq + 1);
+    else if (str_eq(name, "dest"))
+        replace(&o->dest, eq + 1);
+    else
+        map_set(o->attrs, name, str_dup(eq + 1));
+    return 0;
+}
+
+/* The short forms: one bare field that is the whole text and does not name a type. */
+static bool short_form(struct build_output *o, const char *text, const struct strv *fields)
+{
+    if (fields->n != 1 || !str_eq(fields->v[0], text) || str_starts(text, "type="))
+        return false;
+    replace(&o->type, str_eq(text, "-") ? "tar" : "local");
+    replace(&o->dest, text);
+    return true;
+}
+
+static int check_archive(const struct build_output *o, bool stdout_is_terminal, struct err *err)
+{
+    struct stat st;
+    if (str_eq(o->dest, "-")) {
+        if (stdout_is_terminal)
+            return err_set(err, ERR_USAGE,
+                           "dest file is required for %s exporter. refusing to write to console",
+                           o->type);
+        return 0;
+    }
+    const char *as_tar = map_get(o->attrs, "tar");
+    if (!str_eq(as_tar, "false") && stat(o->dest, &st) == 0 && S_ISDIR(st.st_mode))
+        return err_set(err, ERR_USAGE, "destination file %s is a directory", o->dest);
+    return 0;
+}
+
+static int check_dest(struct build_output *o, enum dest_rule rule, bool stdout_is_terminal,
+                      struct err *err)
+{
+    if (o->dest != NULL && *o->dest == '\0') {
+        mem_free(o->dest);
+        o->dest = NULL;
+    }
+    switch (rule) {
+    case DEST_NONE:
+        if (o->dest != NULL)
+            return err_set(err, ERR_USAGE, "dest is not supported by the %s exporter", o->type);
+        return 0;
+    case DEST_DIRECTORY:
+        if (o->dest == NULL)
+            return err_set(err, ERR_USAGE, "dest is required for %s exporter", o->type);
+        if (str_eq(o->dest, "-"))
+            return err_set(err, ERR_USAGE, "dest cannot be stdout for %s exporter", o->type);
+        return 0;
+    case DEST_ARCHIVE:
+        if (o->dest == NULL)
+            replace(&o->dest, "-");
+        return check_archive(o, stdout_is_terminal, err);
+    case DEST_FILE:
+        return o->dest != NULL ? check_archive(o, stdout_is_terminal, err) : 0;
+    }
+    return 0;
+}
+
+static int check(struct build_output *o, bool stdout_is_terminal, struct err *err)
+{
+    if (o->type == NULL || *o->type == '\0')
+        return err_set(err, ERR_USAGE, "type is required for output");
+    const char *push = map_get(o->attrs, "push");
+    for (size_t i = 0; i < ARRAY_LEN(output_types); i++) {
+        if (!str_eq(output_types[i].name, o->type))
+            continue;
+        if (output_types[i].pushes || (push != NULL && !str_eq(push, "false")))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "pushing to a registry is not supported yet by this version");
+        return check_dest(o, output_types[i].dest, stdout_is_terminal, err);
+    }
+    return err_set(err, ERR_USAGE, "failed to solve: exporter \"%s\" could not be found", o->type);
+}
+
+int output_list_add(struct output_list *l, const char *text, bool stdout_is_terminal,
+                    struct err *err)
+{
+    AUTO(strv_release) struct strv fields = STRV_INIT;
+    if (csv_parse(text, &fields, err) < 0)
+        return err->code;
+    if (fields.n == 0)
+        return 0;
+    AUTO(output_release) struct build_output o = { .attrs = map_new(mem_free) };
+    if (!short_form(&o, text, &fields)) {
+        for (size_t i = 0; i < fields.n; i++) {
+            if (add_field(&o, fields.v[i], err) < 0)
+                return err->code;
+        }
+    }
+    if (check(&o, stdout_is_terminal, err) < 0)
+        return err->code;
+    MEM_ROOM(l->v, l->n, l->cap);
+    l->v[l->n++] = o;
+    o = (struct build_output){ .type = NULL };
+    return 0;
+}
+
+int output_list_stdout(const struct output_list *l, bool *ret_any, struct err *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        n += str_eq(l->v[i].dest, "-");
+    if (n > 1)
+        return err_set(err, ERR_USAGE, "only one output can be written to stdout");
+    *ret_any = n > 0;
+    return 0;
+}

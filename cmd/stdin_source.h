@@ -1,0 +1,11 @@
+/* Standard input as a source that an interrupt ends: its reads wait for input or cancel, whichever
+ * comes first. */
+#ifndef SHALE_CMD_STDIN_SOURCE_H
+#define SHALE_CMD_STDIN_SOURCE_H
+
+#include "base/cancel.h"
+#include "base/stream.h"
+
+struct source *stdin_source(struct cancel *cancel) OWNED(source_free);
+
+#endif

@@ -1,0 +1,2 @@
+dockerfile 'FROM scratch'
+tar -c Dockerfile | shale build -

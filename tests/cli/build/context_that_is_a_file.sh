@@ -1,0 +1,1 @@
+echo >file; shale build file

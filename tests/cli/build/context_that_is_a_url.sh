@@ -1,0 +1,1 @@
+shale build https://example.com/x.git

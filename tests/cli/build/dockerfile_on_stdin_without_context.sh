@@ -1,0 +1,2 @@
+base small
+printf 'FROM small\nENV A=b\n' | shale build -q - | wc -l

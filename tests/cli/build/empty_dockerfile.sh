@@ -1,0 +1,2 @@
+: >Dockerfile
+shale build --progress plain .

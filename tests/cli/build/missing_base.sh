@@ -1,0 +1,2 @@
+dockerfile 'FROM nosuchimage' 'COPY Dockerfile /'
+shale build --progress plain --offline .

@@ -1,0 +1,2 @@
+dockerfile 'FROM scratch' 'COPY nope /x'
+shale build --progress plain .

@@ -1,0 +1,5 @@
+dockerfile 'FROM scratch' 'COPY nope /x'
+on_terminal 24 80 "$SHALE" build --load=false . >out
+status=$?
+last_picture <out
+exit $status

@@ -1,0 +1,1 @@
+shale build --progress plain -f sub/nope .

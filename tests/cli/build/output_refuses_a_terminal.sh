@@ -1,0 +1,2 @@
+on_terminal 24 80 "$SHALE" build --load=false -o - . | tr -d '\r'
+exit "${PIPESTATUS[0]}"

@@ -1,0 +1,2 @@
+dockerfile 'FROM scratch' 'COPY a \' '  b \' '  --from=x' 'ENV' '# end'
+shale build --progress none .

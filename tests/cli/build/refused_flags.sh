@@ -1,0 +1,5 @@
+for flag in --push --check --call=outline --secret=id=x --ssh=default --build-context=a=b --allow=security.insecure \
+    --annotation=a=b --policy=filename=x --print=targets; do
+    shale build "$flag" . && echo "accepted $flag"
+done
+true

@@ -1,0 +1,1 @@
+echo FROM scratch | shale build -f x -

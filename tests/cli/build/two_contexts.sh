@@ -1,0 +1,1 @@
+shale buildx build a b

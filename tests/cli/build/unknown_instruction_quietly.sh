@@ -1,0 +1,2 @@
+dockerfile 'FROM busybox' 'RUNN x'
+shale build -q .

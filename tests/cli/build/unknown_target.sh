@@ -1,0 +1,2 @@
+dockerfile 'FROM scratch AS a' 'COPY Dockerfile /'
+shale build --progress plain --target nosuch .

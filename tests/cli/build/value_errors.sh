@@ -1,0 +1,17 @@
+bad() { shale build "$@" . && echo "accepted $*"; }
+bad -t A
+bad -t 'a b'
+bad -t ''
+bad --network foo
+bad --platform foo/bar/baz/q
+bad --platform linux/amd64,linux/arm64
+bad --label =x
+bad --build-arg ''
+bad --build-arg =x
+bad --add-host foo
+bad --add-host foo:bar
+bad --no-cache --no-cache-filter a
+bad --progress foo
+bad --progress tty
+bad -q --progress plain
+true

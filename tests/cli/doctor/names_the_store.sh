@@ -1,0 +1,1 @@
+shale doctor | grep store

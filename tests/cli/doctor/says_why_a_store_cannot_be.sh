@@ -1,0 +1,2 @@
+echo >file
+shale --root "$PWD/file" doctor

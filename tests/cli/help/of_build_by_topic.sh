@@ -1,0 +1,2 @@
+shale help build >a; shale help buildx build >b; shale build -h >c
+cmp a b && cmp a c

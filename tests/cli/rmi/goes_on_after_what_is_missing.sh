@@ -1,0 +1,2 @@
+base alpha
+shale rmi nosuch alpha

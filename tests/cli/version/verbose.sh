@@ -1,0 +1,1 @@
+shale version --verbose | sed 's/ .*//; s/^$/library/'
