@@ -17,8 +17,8 @@ struct answer {
 /* ERR_NOT_FOUND: a miss. */
 int answer_find(struct store *s, const struct cache_key *key, struct answer *ret, struct err *err);
 /*
- * Keeps what a step gave. fields: the key's text (may be empty); output: what it printed (may be empty);
- * both are kept as blobs.
+ * Keeps what a step gave. fields: the key's text (may be empty); output: what it printed (may be
+ * empty); both are kept as blobs.
  */
 int answer_keep(struct store *s, struct record *r, const struct buf *fields,
                 const struct buf *output, struct err *err);

@@ -16,10 +16,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 512      /* directories within each other */
-#define LINKS_MAX 40       /* symbolic links on the way to one path */
+#define DEPTH_MAX 512 /* directories within each other */
+#define LINKS_MAX 40  /* symbolic links on the way to one path */
 #define XATTR_NAMES_MAX 65536
-#define SETTLE_TRIES 3     /* times a file that changes is read */
+#define SETTLE_TRIES 3 /* times a file that changes is read */
 #define READ_CHUNK (256 * 1024)
 
 /* One found path. */
@@ -41,8 +41,8 @@ struct context {
     struct pool *pool;
     struct cancel *cancel;
     pthread_mutex_t lock;
-    struct strv wants;              /* what the last listing covers, cleaned; "" is all */
-    struct listing **listings;      /* the last one is current */
+    struct strv wants;         /* what the last listing covers, cleaned; "" is all */
+    struct listing **listings; /* the last one is current */
     size_t n_listings, cap_listings;
     struct context_counts counts;
 };
@@ -150,7 +150,8 @@ static bool is_on_the_way(const struct strv *wants, const char *path)
     return false;
 }
 
-/* The link's target as a context path when the prefix of path that ends at len is a link; else NULL. */
+/* The link's target as a context path when the prefix of path that ends at len is a link; else
+ * NULL. */
 static char *link_target(const struct context *c, const char *path, size_t len)
 {
     AUTO(mem_free) char *prefix = str_ndup(path, len);

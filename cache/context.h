@@ -20,7 +20,8 @@
 struct context;
 void context_free(struct context *c);
 DEFINE_AUTO(struct context, context_free);
-/* ignore (may be NULL) is taken over. pool and cancel are borrowed. ERR_NOT_FOUND: no such directory. */
+/* ignore (may be NULL) is taken over. pool and cancel are borrowed. ERR_NOT_FOUND: no such
+ * directory. */
 struct context *context_open(const char *path, struct ignore *ignore, struct store *s,
                              struct pool *pool, struct cancel *cancel, struct err *err)
     OWNED(context_free);
@@ -29,8 +30,8 @@ const char *context_path(const struct context *c);
 
 /*
  * The listing of everything at and below the given paths ("" is the whole context), with their
- * parents, and what symbolic links on the way there point to. A path that does not exist adds nothing.
- * What was scanned before is not scanned again. The listing lives as long as the context.
+ * parents, and what symbolic links on the way there point to. A path that does not exist adds
+ * nothing. What was scanned before is not scanned again. The listing lives as long as the context.
  * A file that changes while it is read is read again, and fails (ERR_IO) when it does not settle.
  */
 int context_scan(struct context *c, const struct strv *paths, const struct listing **ret,
@@ -40,7 +41,7 @@ int context_scan(struct context *c, const struct strv *paths, const struct listi
 int context_open_file(const struct context *c, const char *path, struct err *err);
 
 struct context_counts {
-    uint64_t files, bytes;          /* in the listing */
+    uint64_t files, bytes;           /* in the listing */
     uint64_t read_files, read_bytes; /* of them read to be hashed */
 };
 void context_counts(struct context *c, struct context_counts *ret);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define MAGIC "shale-memory 1\n"
-#define GRANULARITY_NS 100000000LL        /* of a file system with nanoseconds: ticks of 1-10 ms */
+#define GRANULARITY_NS 100000000LL         /* of a file system with nanoseconds: ticks of 1-10 ms */
 #define COARSE_GRANULARITY_NS 3000000000LL /* of one that keeps whole seconds (FAT: two) */
 
 struct row {

@@ -7,7 +7,8 @@
  * without). Each row carries an XXH3 check of itself; a damaged or foreign
  * file is an empty memory.
  *
- *     memory_open -> memory_find* -> memory_put* (all rows of this scan) -> memory_save -> memory_free
+ *     memory_open -> memory_find* -> memory_put* (all rows of this scan) -> memory_save ->
+ * memory_free
  *
  * One thread. Lives in the store's memory/ directory, one file a context.
  */

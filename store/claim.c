@@ -1,10 +1,14 @@
 #include "store/store_internal.h"
 
 #include "base/fs.h"
+#include "store/record.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+
+#define CLAIM_POLL_MS 50
 
 static int set_lock(int fd, int cmd, short type, uint64_t at)
 {
@@ -36,18 +40,51 @@ int unlock_byte(int fd, uint64_t at, struct err *err)
     return set_lock(fd, F_OFD_SETLK, F_UNLCK, at) < 0 ? err_sys(err, errno, "cannot unlock") : 0;
 }
 
-/* Two digests on one byte make two tasks wait that need not: no harm. */
-int store_claim(struct store *s, enum claim_kind kind, const struct digest *d, struct err *err)
+static int open_locks(struct store *s, struct err *err)
 {
-    uint64_t at;
-    AUTO(fd_close)
     int fd = openat(s->dirfd, "layers.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-    if (fd < 0)
-        return err_sys(err, errno, "cannot open '%s/layers.lock'", s->root);
+    return fd < 0 ? err_sys(err, errno, "cannot open '%s/layers.lock'", s->root) : fd;
+}
+
+/* Two digests on one byte make two tasks wait that need not: no harm. */
+static uint64_t claim_place(enum claim_kind kind, const struct digest *d)
+{
+    uint64_t at;
+
     memcpy(&at, d->b, sizeof(at));
-    at = (at & ((UINT64_C(1) << 61) - 1)) | (uint64_t)kind << 61;
-    if (lock_byte(fd, at, err) < 0)
+    return (at & ((UINT64_C(1) << 61) - 1)) | (uint64_t)kind << 61;
+}
+
+int store_claim(struct store *s, enum claim_kind kind, const struct digest *d, struct err *err)
+{
+    AUTO(fd_close) int fd = open_locks(s, err);
+
+    if (fd < 0)
+        return fd;
+    if (lock_byte(fd, claim_place(kind, d), err) < 0)
         return err_wrap(err, "'%s/layers.lock'", s->root);
     return TAKE_FD(fd);
+}
+
+/* A step may take minutes, so this waits by looking again: a lock's own wait cannot be cancelled.
+ */
+int record_claim(struct store *s, const struct cache_key *key, struct cancel *cancel,
+                 struct err *err)
+{
+    AUTO(fd_close) int fd = open_locks(s, err);
+
+    if (fd < 0)
+        return fd;
+    for (;;) {
+        int got = lock_try_byte(fd, claim_place(CLAIM_RECORD, &key->d), err);
+        if (got < 0)
+            return err_wrap(err, "'%s/layers.lock'", s->root);
+        if (got)
+            return TAKE_FD(fd);
+        struct pollfd p = { .fd = cancel_fd(cancel), .events = POLLIN };
+        poll(&p, 1, CLAIM_POLL_MS);
+        if (cancel_check(cancel, err) < 0)
+            return err->code;
+    }
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define CHUNK (256u << 10)
+#define TRIES 4
 
 /* Content taken out of a tar: a range of the scratch file. */
 struct taken {
@@ -198,13 +199,25 @@ static int take_from(struct content *c, struct wants *w, bool thorough, struct e
     return take_all(&t, thorough, err);
 }
 
-static int take_wanted(struct content *c, struct wants *w, struct err *err)
+static int take_once(struct content *c, struct wants *w, struct err *err)
 {
     if (w->n_missing > 0 && take_from(c, w, false, err) < 0)
         return err->code;
     if (w->n_missing > 0 && take_from(c, w, true, err) < 0)
         return err->code;
     return 0;
+}
+
+/* What was damaged is gone after a try: the next one reads from something else. */
+static int take_wanted(struct content *c, struct wants *w, struct err *err)
+{
+    int r = ERR_CORRUPT;
+
+    for (int i = 0; r == ERR_CORRUPT && i < TRIES; i++) {
+        err_clear(err);
+        r = take_once(c, w, err);
+    }
+    return r;
 }
 
 /* Giving it. */

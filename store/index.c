@@ -590,11 +590,30 @@ static void checkpoint(struct db *ix, int mode)
         log_debug("store", "checkpoint of '%s': %s", ix->path, sqlite3_errstr(rc));
 }
 
+/* Another process found it damaged and began a new one: what goes into this one is lost. */
+static bool has_moved(struct db *ix)
+{
+    int moved = 0;
+
+    return sqlite3_file_control(ix->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+           moved != 0;
+}
+
+static int check_place(struct db *ix, struct err *err)
+{
+    if (!has_moved(ix))
+        return 0;
+    ix->damaged = true; /* recover opens what is there now */
+    return err_set(err, ERR_CORRUPT, "the index '%s' is another one now", ix->path);
+}
+
 static int write_once(struct db *ix, bool sync, db_fn fn, void *arg, struct err *err)
 {
     if (lock_db(ix, err) < 0)
         return err->code;
-    int r = set_sync(ix, sync, err);
+    int r = check_place(ix, err); /* with the lock it cannot move any more */
+    if (r == 0)
+        r = set_sync(ix, sync, err);
     if (r == 0)
         r = transact(ix, fn, arg, err);
     if (r >= 0 && ix->log_pages > CHECKPOINT_PAGES)
@@ -631,7 +650,9 @@ static int read_held(struct db *ix, db_fn fn, void *arg, struct err *err)
 {
     if (must_be_open(ix, err) < 0)
         return err->code;
-    int r = fn(ix, arg, err);
+    int r = check_place(ix, err);
+    if (r == 0)
+        r = fn(ix, arg, err);
     if (r >= 0 || !ix->damaged)
         return r;
     err_clear(err);

@@ -9,7 +9,8 @@
  * The function runs with the connection to itself and must not call back into
  * the index. It may run twice: when the database turns out to be damaged, it
  * is moved aside as shale.db.damaged-<time>, a new one begun, and the
- * function run again on that. Answers are lost by this, never made wrong.
+ * function run again on that. Where another process has done so already, its
+ * new one is used. Answers are lost by this, never made wrong.
  */
 #ifndef SHALE_STORE_INDEX_INTERNAL_H
 #define SHALE_STORE_INDEX_INTERNAL_H

@@ -153,14 +153,15 @@ struct verified {
     struct source *next;
     struct hasher *hasher; /* NULL: ended well */
     struct diff_id want;
+    bool is_tree; /* what the bytes come from */
     struct layer_blob blob;
-    bool is_tree; /* the bytes come from the tree, blob is nothing */
+    struct stat tree; /* its root */
 };
 
 static ssize_t distrust(struct verified *v, struct err *err)
 {
     if (v->is_tree)
-        tree_drop(v->store, &v->want);
+        tree_drop(v->store, &v->want, &v->tree);
     else
         layer_blob_distrust(v->store, &v->want, &v->blob);
     err->code = ERR_CORRUPT;
@@ -199,9 +200,10 @@ static void verified_free(struct source *s)
     mem_free(v);
 }
 
-/* blob NULL: the bytes come from the tree. */
+/* blob or tree is where the bytes come from, the other is NULL. */
 static struct source *source_verified(struct store *s, struct source *next,
-                                      const struct diff_id *want, const struct layer_blob *blob)
+                                      const struct diff_id *want, const struct layer_blob *blob,
+                                      const struct stat *tree)
 {
     struct verified *v = mem_zalloc(sizeof(*v));
 
@@ -210,8 +212,10 @@ static struct source *source_verified(struct store *s, struct source *next,
     v->next = next;
     v->hasher = hasher_new();
     v->want = *want;
-    v->is_tree = blob == NULL;
-    if (blob != NULL)
+    v->is_tree = tree != NULL;
+    if (tree != NULL)
+        v->tree = *tree;
+    else
         v->blob = *blob;
     return &v->base;
 }
@@ -226,7 +230,7 @@ struct source *layer_tar_from_blobs(struct store *s, const struct diff_id *id, s
         err_clear(err);
         struct source *tar = layer_blob_tar(s, &blobs.v[i], err);
         if (tar != NULL)
-            return source_verified(s, tar, id, &blobs.v[i]);
+            return source_verified(s, tar, id, &blobs.v[i], NULL);
         if (err->code == ERR_CORRUPT)
             layer_blob_distrust(s, id, &blobs.v[i]);
     }
@@ -256,14 +260,20 @@ static void tree_tar_free(void *arg)
 
 static struct source *tar_from_tree(struct store *s, const struct layer *l, struct err *err)
 {
-    int root = tree_open(s, &l->diff_id, err);
+    struct stat st;
+    AUTO(fd_close) int root = tree_open(s, &l->diff_id, err);
 
     if (root < 0)
         return NULL;
+    if (fstat(root, &st) < 0) {
+        err_sys(err, errno, "tree of layer '%s'", DIGEST_S(&l->diff_id.d));
+        return NULL;
+    }
     struct tree_tar *t = mem_zalloc(sizeof(*t));
     t->layer = l;
-    t->root = root;
-    return source_verified(s, source_feed(produce_tree_tar, t, tree_tar_free), &l->diff_id, NULL);
+    t->root = TAKE_FD(root);
+    struct source *tar = source_feed(produce_tree_tar, t, tree_tar_free);
+    return source_verified(s, tar, &l->diff_id, NULL, &st);
 }
 
 struct source *layer_tar_source(struct store *s, const struct layer *l, struct err *err)

@@ -4,6 +4,7 @@
 
 #include "store/layer.h"
 #include "store/store_internal.h"
+#include <sys/stat.h>
 
 #define LAYER_TAR_MAX (UINT64_C(64) << 30) /* bytes of a layer's tar: a bomb ends here */
 
@@ -54,13 +55,18 @@ struct source *layer_tar_from_blobs(struct store *s, const struct diff_id *id, s
 
 /* Trees. */
 bool tree_is_there(struct store *s, const struct diff_id *id);
+/* 1: there is one, 0: none; a negative code: not known, so that nothing may be put in its place. */
+int tree_find(struct store *s, const struct diff_id *id, struct err *err);
 /* ... and its layer's tar can be written again from it: somebody else's tar has bytes of its own.
  */
 bool tree_is_enough(struct store *s, const struct diff_id *id);
 /* Moves dirfd/name to trees/<hex>; what is there without a row is a leftover. With the claim. */
 int tree_place(struct store *s, const struct diff_id *id, int dirfd, const char *name, bool sync,
                struct err *err);
-void tree_drop(struct store *s, const struct diff_id *id);
+int tree_sync(struct store *s, struct err *err);
+/* Removes the tree if it is still the one (its root's state) that was found damaged. Asks for the
+ * claim. */
+void tree_drop(struct store *s, const struct diff_id *id, const struct stat *bad);
 int tree_open(struct store *s, const struct diff_id *id, struct err *err);
 /* A layer_content_fn over the fd of a tree (arg: int *). */
 struct source *tree_content(void *arg, const struct entry *e, struct err *err) OWNED(source_free);

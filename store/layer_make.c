@@ -176,11 +176,16 @@ static const struct layer *adopt_tree(struct store *s, struct new_layer *n, int 
 
     if (claim < 0)
         return NULL;
-    if (tree_is_there(s, &n->diff_id))
-        return layer_get(s, &n->diff_id, err);
-    if (tree_place(s, &n->diff_id, dirfd, name, n->is_synced, err) < 0)
+    int there = tree_find(s, &n->diff_id, err);
+    if (there < 0)
         return NULL;
-    n->has_tree = true;
+    if (there == 0 && tree_place(s, &n->diff_id, dirfd, name, n->is_synced, err) < 0)
+        return NULL;
+    /* The one that is there may be somebody's who did not sync it, or of a layer that is not ours.
+     */
+    if (there > 0 && n->is_synced && tree_sync(s, err) < 0)
+        return NULL;
+    n->has_tree = there == 0 || n->is_synced;
     return new_layer_publish(s, n, err);
 }
 

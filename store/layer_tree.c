@@ -36,32 +36,47 @@ static int find_tree(struct db *ix, void *arg, struct err *err)
     return r;
 }
 
-static bool look_for_tree(struct tree_query *tq)
+static int look_for_tree(struct tree_query *tq, struct err *err)
 {
-    struct err err = ERR_INIT;
     struct stat st;
 
-    if (db_read(tq->store->db, find_tree, tq, &err) < 0) {
-        log_warn("store", "%s", err.msg);
-        return false;
-    }
+    if (db_read(tq->store->db, find_tree, tq, err) < 0)
+        return err->code;
     return tq->found &&
            fstatat(tq->store->trees, DIGEST_HEX(&tq->id->d), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
            S_ISDIR(st.st_mode);
+}
+
+int tree_find(struct store *s, const struct diff_id *id, struct err *err)
+{
+    struct tree_query tq = { .store = s, .id = id };
+
+    return look_for_tree(&tq, err);
+}
+
+/* For those who have another way when there is none. */
+static bool is_there(struct tree_query *tq)
+{
+    struct err err = ERR_INIT;
+    int r = look_for_tree(tq, &err);
+
+    if (r < 0)
+        log_warn("store", "%s", err.msg);
+    return r > 0;
 }
 
 bool tree_is_there(struct store *s, const struct diff_id *id)
 {
     struct tree_query tq = { .store = s, .id = id };
 
-    return look_for_tree(&tq);
+    return is_there(&tq);
 }
 
 bool tree_is_enough(struct store *s, const struct diff_id *id)
 {
     struct tree_query tq = { .store = s, .id = id };
 
-    return look_for_tree(&tq) && tq.is_ours;
+    return is_there(&tq) && tq.is_ours;
 }
 
 bool layer_has_tree(struct store *s, const struct layer *l)
@@ -122,17 +137,31 @@ static int drop_tree_row(struct db *ix, void *arg, struct err *err)
     return query_run(ix, q, err);
 }
 
-void tree_drop(struct store *s, const struct diff_id *id)
+/* With the claim. */
+static int drop_held(struct store *s, const struct diff_id *id, const struct stat *bad,
+                     struct err *err)
+{
+    struct diff_id copy = *id;
+    struct stat st;
+
+    if (fstatat(s->trees, DIGEST_HEX(&id->d), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        (st.st_dev != bad->st_dev || st.st_ino != bad->st_ino))
+        return 0; /* somebody else has replaced it */
+    log_warn("store", "the tree of layer %s was damaged and is removed", DIGEST_S(&id->d));
+    return db_write(s->db, false, drop_tree_row, &copy, err) < 0 ? err->code
+                                                                 : move_away(s, id, err);
+}
+
+void tree_drop(struct store *s, const struct diff_id *id, const struct stat *bad)
 {
     struct err err = ERR_INIT;
-    struct diff_id copy = *id;
+    AUTO(fd_close) int claim = store_claim(s, CLAIM_TREE, &id->d, &err);
 
-    log_warn("store", "the tree of layer %s was damaged and is removed", DIGEST_S(&id->d));
-    if (db_write(s->db, false, drop_tree_row, &copy, &err) < 0 || move_away(s, id, &err) < 0)
+    if (claim < 0 || drop_held(s, id, bad, &err) < 0)
         log_warn("store", "%s", err.msg);
 }
 
-static int sync_tree(struct store *s, struct err *err)
+int tree_sync(struct store *s, struct err *err)
 {
     return syncfs(s->trees) < 0 ? err_sys(err, errno, "cannot sync the store '%s'", s->root) : 0;
 }
@@ -142,7 +171,7 @@ int tree_place(struct store *s, const struct diff_id *id, int dirfd, const char 
 {
     const char *hex = DIGEST_HEX(&id->d);
 
-    if (sync && sync_tree(s, err) < 0)
+    if (sync && tree_sync(s, err) < 0)
         return err->code;
     int r = renameat2(dirfd, name, s->trees, hex, RENAME_NOREPLACE);
     if (r < 0 && (errno == EEXIST || errno == ENOTEMPTY)) {
@@ -179,24 +208,36 @@ static int put_tree_row(struct db *ix, void *arg, struct err *err)
     return query_run(ix, q, err);
 }
 
-static int unpack_into(struct store *s, struct work *w, const struct layer *l,
-                       const struct layer_blob *b, const char *dir, struct err *err)
+/* aside: a directory for what comes under another name than the listing's. */
+static int unpack_blob(struct store *s, struct work *w, const struct layer *l,
+                       const struct layer_blob *b, const char *dir, const char *aside,
+                       struct err *err)
 {
     AUTO(fd_close) int root = dir_open(work_dirfd(w), dir, err);
-    AUTO(mem_free) char *aside = work_subdir(w, "aside", err);
-
-    if (root < 0 || aside == NULL)
-        return err->code;
-    AUTO(fd_close) int scratch = dir_open(work_dirfd(w), aside, err);
+    AUTO(fd_close) int scratch = root < 0 ? -1 : dir_open(work_dirfd(w), aside, err);
     AUTO(source_free) struct source *tar = scratch < 0 ? NULL : layer_blob_tar(s, b, err);
+
     if (tar == NULL)
         return err->code;
     AUTO(source_free)
-    struct source *ahead = source_ahead(source_limit(TAKE(tar), LAYER_TAR_MAX, "the layer"));
-    int r = unpack_layer(root, scratch, l->listing, ahead, err);
-    if (r == 0 && unlinkat(work_dirfd(w), aside, AT_REMOVEDIR) < 0)
-        return err_sys(err, errno, "cannot remove '%s'", aside);
-    return r;
+    struct source *ahead = source_ahead(source_limit(TAKE(tar), l->tar_size, "the layer"));
+    return unpack_layer(root, scratch, l->listing, ahead, err);
+}
+
+static int unpack_into(struct store *s, struct work *w, const struct layer *l,
+                       const struct layer_blob *b, const char *dir, struct err *err)
+{
+    struct err ignored = ERR_INIT;
+    AUTO(mem_free) char *aside = work_subdir(w, "aside", err);
+
+    if (aside == NULL)
+        return err->code;
+    int r = unpack_blob(s, w, l, b, dir, aside, err);
+    if (r < 0) {
+        tree_remove(work_dirfd(w), aside, &ignored); /* r is what went wrong */
+        return r;
+    }
+    return tree_remove(work_dirfd(w), aside, err);
 }
 
 static int unpack_from(struct store *s, const struct layer *l, const struct layer_blob *b,
@@ -243,12 +284,15 @@ static int make_tree(struct store *s, const struct layer *l, struct err *err)
 
 static int have_tree(struct store *s, const struct layer *l, struct err *err)
 {
-    if (tree_is_there(s, &l->diff_id))
-        return 0;
+    int r = tree_find(s, &l->diff_id, err);
+
+    if (r != 0)
+        return r;
     AUTO(fd_close) int claim = store_claim(s, CLAIM_TREE, &l->diff_id.d, err);
     if (claim < 0)
         return claim;
-    return tree_is_there(s, &l->diff_id) ? 0 : make_tree(s, l, err);
+    r = tree_find(s, &l->diff_id, err);
+    return r == 0 ? make_tree(s, l, err) : r;
 }
 
 char *layer_tree(struct store *s, const struct layer *l, struct err *err)

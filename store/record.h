@@ -5,6 +5,7 @@
 #ifndef SHALE_STORE_RECORD_H
 #define SHALE_STORE_RECORD_H
 
+#include "base/cancel.h"
 #include "store/store.h"
 
 struct record {
@@ -26,6 +27,13 @@ int record_put(struct store *s, const struct record *r, struct err *err);
 int record_drop(struct store *s, const struct cache_key *key, struct err *err);
 /* The newest record of the same subject; ERR_NOT_FOUND. */
 int record_nearest(struct store *s, const char *subject, struct record *ret, struct err *err);
+/*
+ * Single flight: of all processes and threads that are about to make the same step, one has the
+ * claim; the others wait for it, and then look again. An fd: closing it, or dying, gives it up.
+ * ERR_CANCELLED when cancel (may be NULL) is set meanwhile.
+ */
+int record_claim(struct store *s, const struct cache_key *key, struct cancel *cancel,
+                 struct err *err);
 /* Marks records and layers as used now, in one transaction; called once at a build's end. */
 int record_touch(struct store *s, const struct cache_key *keys, size_t n, struct err *err);
 

@@ -36,10 +36,10 @@ void work_clear_dead(struct store *s);
 
 /*
  * A lock between everybody, threads of this process included: the byte of a
- * lock file that the digest falls on. It dies with the process. Never held
- * while another of these is asked for.
+ * lock file that the digest falls on. It dies with the process. Who packs may ask for the tree's
+ * (to drop a damaged one); else nobody who holds one asks for another.
  */
-enum claim_kind { CLAIM_TREE, CLAIM_PACK };
+enum claim_kind { CLAIM_TREE, CLAIM_PACK, CLAIM_RECORD };
 /* An fd to be closed, or a negative code. */
 int store_claim(struct store *s, enum claim_kind kind, const struct digest *d, struct err *err);
 /* Waits for an exclusive lock on one byte that belongs to the open file description. */

@@ -119,6 +119,7 @@ static int find_images(struct db *ix, void *arg, struct err *err)
 
     if (q == NULL)
         return err->code;
+    stored_image_release(f->ret); /* of a first run, when this is the second */
     if (f->a != NULL) {
         bind_text(q, 1, f->a);
         bind_text(q, 2, f->b);

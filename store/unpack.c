@@ -292,6 +292,7 @@ static int done(struct unpack *u, size_t i, const struct entry *e, int fd, struc
 
 struct indices {
     size_t *v, n, cap;
+    size_t first; /* those before it are made */
 };
 
 static void indices_free(void *p)
@@ -333,16 +334,17 @@ static int place_odd(struct unpack *u, int dir, const char *name, int fd, const 
     const char *leaf;
     struct entry e;
 
-    for (size_t k = 0; x != NULL && k < x->n; k++) {
-        if (u->is_made[x->v[k]])
-            continue;
-        listing_at(u->listing, x->v[k], &e);
+    while (x != NULL && x->first < x->n && u->is_made[x->v[x->first]])
+        x->first++;
+    if (x != NULL && x->first < x->n) {
+        size_t i = x->v[x->first];
+        listing_at(u->listing, i, &e);
         int to = parent_of(u, e.path, &leaf, err);
         if (to < 0)
             return to;
         if (renameat2(dir, name, to, leaf, RENAME_NOREPLACE) < 0)
             return refused(&e, errno, "make file", err);
-        return done(u, x->v[k], &e, fd, err);
+        return done(u, i, &e, fd, err);
     }
     if (unlinkat(dir, name, 0) < 0)
         return err_sys(err, errno, "cannot remove '%s'", name);

@@ -1,0 +1,66 @@
+/*
+ * `shale build`: from options to an image.
+ *
+ * The Dockerfile is read, parsed and turned into stages; the stages that the
+ * target needs are walked side by side; every step's answer is asked of the
+ * cache first and made only when there is none; the image is put together and
+ * delivered. Nothing here prints: see progress.h.
+ */
+#ifndef SHALE_ENGINE_BUILD_H
+#define SHALE_ENGINE_BUILD_H
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "engine/engine.h"
+#include "image/platform.h"
+
+/* "-o type=oci,dest=x": attributes as given; type is filled from the short forms ("dir", "-"). */
+struct build_output {
+    char *type;        /* "image", "docker", "oci", "local", "tar", "registry", "cacheonly" */
+    char *dest;        /* path, "-" for stdout, or NULL */
+    struct map *attrs; /* everything else, char * values */
+};
+
+/* Borrowed for the call. Start it zeroed. */
+struct build_options {
+    const char *context;         /* directory; NULL: none (Dockerfile from stdin without context) */
+    const char *dockerfile;      /* path as given with -f, or NULL: context/Dockerfile */
+    const char *dockerfile_text; /* instead of a file (-f -), or NULL */
+    size_t dockerfile_len;
+    struct strv build_args; /* "K=V"; those without value are resolved or left out by the caller */
+    struct strv labels;     /* "K=V" */
+    struct strv tags;       /* as given */
+    const char *target;
+    struct strv add_hosts; /* "name:ip" */
+    const char *network;   /* "default", "host", "none", or NULL */
+    bool has_platform;
+    struct platform platform;
+    bool no_cache;
+    struct strv no_cache_filter;
+    bool pull;
+    bool offline;
+    enum build_load { LOAD_AUTO /* when an engine answers */, LOAD_YES, LOAD_NO } load;
+    const struct build_output *outputs;
+    size_t n_outputs;
+    int stdout_fd; /* for dest "-" */
+    const char *iidfile;
+    const char *metadata_file;
+};
+
+/* Filled as far as the build came, also on failure. */
+struct build_result {
+    struct blob_id config;   /* the image id */
+    struct blob_id manifest; /* of the image as delivered (OCI, zstd layers) */
+    bool has_image;
+    char *dockerfile_name;    /* as shown in errors: "Dockerfile" */
+    struct buf dockerfile;    /* its text, for the excerpt */
+    int failed_vertex;        /* 0: none */
+    size_t n_steps, n_cached; /* steps that make layers; those that were known */
+};
+void build_result_release(struct build_result *r);
+DEFINE_AUTO_VALUE(struct build_result, build_result_release);
+
+int engine_build(struct engine *e, const struct build_options *o, struct build_result *ret,
+                 struct err *err);
+
+#endif

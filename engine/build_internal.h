@@ -1,0 +1,215 @@
+/*
+ * What the files of the engine share about one build: the build, its stages,
+ * and the state of a stage. A stage is walked by one thread; what others look
+ * at (stage.phase, vertex numbers, the first error) is under build.lock.
+ */
+#ifndef SHALE_ENGINE_BUILD_INTERNAL_H
+#define SHALE_ENGINE_BUILD_INTERNAL_H
+
+#include "cache/answer.h"
+#include "cache/context.h"
+#include "cache/key.h"
+#include "dockerfile/instr.h"
+#include "engine/build.h"
+#include "image/name.h"
+#include "image/oci.h"
+#include "image/view.h"
+#include "store/layer.h"
+#include "store/tag.h"
+#include <pthread.h>
+
+/* A declared ARG. */
+struct arg {
+    char *key, *value; /* value NULL: declared, not set */
+};
+
+/* A stage at one moment: its layers, its configuration, and what RUN would see. */
+struct state {
+    const struct layer **layers; /* borrowed from the store */
+    size_t n_layers, cap_layers;
+    struct view *view;          /* of the layers; made by state_view */
+    struct image_config config; /* history's created is set for steps with a layer only */
+    struct strv env;            /* what a process would see: ENV and ARG, the later wins */
+    struct arg *args;
+    size_t n_args;
+    size_t n_base_history; /* entries that came with the base image */
+    bool cmd_set;          /* CMD stood in this stage */
+};
+void state_init(struct state *s);
+void state_release(struct state *s);
+void state_copy(struct state *dst, const struct state *src);
+/* Base configuration and layers into an empty state: env, PATH default. */
+void state_from_image(struct state *s, const struct image_config *config,
+                      const struct layer *const *layers, size_t n);
+const struct view *state_view(struct state *s);
+void state_add_layer(struct state *s, const struct layer *l);
+void state_declare_arg(struct state *s, const char *key, const char *value);
+/* Adds an entry; created_s 0: no layer of its own. */
+void state_add_history(struct state *s, const char *created_by, bool has_layer, int64_t created_s);
+/* The key fields that say what is below a step. */
+void state_key(struct key *k, const struct state *s);
+
+struct build;
+
+struct build_stage {
+    struct build *b;
+    size_t index;
+    const struct stage *def;
+    char *shown;    /* "build", "stage-1" or "" */
+    char *base;     /* FROM's word, expanded */
+    int base_stage; /* number of the stage it names, or -1 */
+    struct platform platform;
+    bool needed;
+    int n_shown, n_total; /* numbering of "[build 2/5]" */
+    struct state state;
+    enum { STAGE_WAITING, STAGE_DONE, STAGE_FAILED } phase;
+    pthread_t thread;
+    bool started;
+};
+
+struct build {
+    struct engine *e;
+    const struct build_options *o;
+    const struct progress *progress;
+    struct store *store;
+    struct dockerfile *df;
+    struct context *context;   /* NULL: an empty one */
+    struct strv context_wants; /* what all needed stages will ask of it */
+    struct strv globals;       /* "K=V" of ARGs before the first FROM, and the platform's */
+    struct platform platform;  /* target */
+    int64_t epoch;             /* SOURCE_DATE_EPOCH, or -1 */
+    struct build_stage *stages;
+    size_t n_stages, target;
+    pthread_mutex_t lock;
+    pthread_cond_t phase_changed;
+    struct err first_error;
+    struct build_result *result;
+    struct group *packing;       /* layers being packed in the background */
+    struct cache_key *used_keys; /* records that were hit or made */
+    size_t n_used, cap_used;
+    struct map *bases;  /* canonical name and platform -> struct base, of stage.c */
+    int context_vertex; /* 0: not shown yet */
+};
+
+/* progress.c: the calls of struct progress, silent when there is none. */
+int vertex_begin(struct engine *e, const char *fmt, ...) PRINTF(2, 3);
+void vertex_end(struct engine *e, int v, enum vertex_end how, const char *message, int64_t ms);
+void vertex_note(struct engine *e, int v, const char *fmt, ...) PRINTF(3, 4);
+void vertex_status(struct engine *e, int v, const char *what, uint64_t now, uint64_t total,
+                   bool done);
+void vertex_log(struct engine *e, int v, int stream, const char *p, size_t n);
+/* end with what err says: DONE, ERROR or CANCELED. Returns rc. */
+int vertex_close(struct engine *e, int v, int rc, int64_t started_ms, const struct err *err);
+
+/* build.c: packs the layer's blob in the background when the image will have it. */
+void build_pack(struct build_stage *st, const struct layer *l);
+
+/* stage.c */
+void base_free(void *base);
+int stage_run(struct build_stage *st, struct err *err);
+/* Waits until that stage is built; ERR_CANCELLED when it failed. */
+int stage_wait(struct build *b, size_t index, struct err *err);
+/* "[build 2/5] TEXT" for the next step of the stage. */
+char *stage_vertex_name(struct build_stage *st, const struct instr *i) OWNED(mem_free);
+/* True: look nothing up for this stage. */
+bool stage_no_cache(const struct build_stage *st);
+void build_used_key(struct build *b, const struct cache_key *key);
+
+/*
+ * One step that has a key: looks it up, or calls make; adds layer, history and record; shows the
+ * vertex. make gives the layer (NULL without error: the step has none) and what it printed.
+ */
+struct step {
+    struct build_stage *st;
+    const struct instr *i;
+    struct key *key;        /* used up by step_do, freed by the caller */
+    const char *created_by; /* history text */
+    int vertex;             /* begun by step_do */
+    struct buf output;      /* filled by make; released by the caller */
+    int (*make)(struct step *s, const struct layer **ret, struct err *err);
+    void *arg;
+};
+int step_do(struct step *s, struct err *err);
+
+/* The instructions that make layers, one file each; i is expanded. */
+int do_run(struct build_stage *st, const struct instr *i, struct err *err);
+int do_copy(struct build_stage *st, const struct instr *i, struct err *err); /* COPY, ADD */
+int do_workdir(struct build_stage *st, const struct instr *i, struct err *err);
+/* step_meta.c: those that change the configuration only. Also for import's --change. */
+int do_meta(struct state *s, const struct instr *i, bool history, struct err *err);
+bool is_meta(enum instr_kind kind);
+/* EXPOSE's words as "80/tcp", ranges written out, sorted. */
+int expose_ports(const struct strv *words, struct strv *ret, struct err *err);
+
+/* created_by.c. One string as Go's %q. */
+void go_quote(struct buf *b, const char *s);
+/* The history text of an expanded instruction, as BuildKit writes it. */
+void created_by_run(struct buf *b, const struct state *s, const struct strv *argv);
+void created_by_copy(struct buf *b, const struct instr *i);
+void created_by_meta(struct buf *b, const struct instr *i, const struct state *s);
+
+/* context_use.c: the context as the steps see it. */
+/* Adds the part of a COPY source that is a path for certain. */
+void build_add_want(struct strv *wants, const char *source);
+void build_collect_wants(struct build *b);
+/* The listing with everything the needed stages ask for, and paths. Shows "[internal] load build
+ * context". */
+int build_context(struct build *b, const struct strv *paths, const struct listing **ret,
+                  struct err *err);
+
+/* from.c: an image where FROM looks, with its layers in the store. */
+struct found_image {
+    struct blob_id config_id;
+    bool has_manifest;
+    struct blob_id manifest_id;
+    struct image_config config;
+    const struct layer **layers;
+    size_t n_layers;
+};
+void found_image_release(struct found_image *f);
+DEFINE_AUTO_VALUE(struct found_image, found_image_release);
+struct find_options {
+    const struct platform *platform;
+    bool pull, offline;
+    int vertex; /* status goes here; 0: nowhere */
+};
+int find_image(struct engine *e, const char *name, const struct find_options *o,
+               struct found_image *ret, struct err *err);
+/* The layers of a configuration, all of them in the store; ERR_NOT_FOUND when one is not. */
+int config_layers(struct store *s, const struct image_config *c, const struct layer ***ret,
+                  struct err *err);
+
+/* copy_plan.c: see there. */
+
+/* assemble.c: the configuration of the built image, finished and kept. */
+int build_assemble(struct build *b, struct state *s, struct blob_id *ret_config,
+                   struct image_config *ret, struct err *err);
+
+/* deliver.c: tags, engine, outputs, iidfile, metadata. */
+int build_deliver(struct build *b, const struct blob_id *config_id,
+                  const struct image_config *config, struct state *s, struct err *err);
+
+/* archive.c: an image as `docker load` and OCI tools take it. */
+struct archive_options {
+    bool docker;                         /* with manifest.json beside the OCI layout */
+    const enum compression *compression; /* NULL: as the store has it */
+    const struct strv *names;            /* canonical */
+};
+int archive_write(struct engine *e, const struct blob_id *config_id,
+                  const struct image_config *config, const struct archive_options *o,
+                  struct sink *to, struct blob_id *ret_manifest, struct err *err);
+/* The same as an OCI layout directory (dest must not exist or be an empty or OCI directory). */
+int archive_write_dir(struct engine *e, const struct blob_id *config_id,
+                      const struct image_config *config, const struct archive_options *o,
+                      const char *dest, struct blob_id *ret_manifest, struct err *err);
+
+/* export_tree.c: the merged file system, as files in a directory or as a tar. */
+int export_tree(struct engine *e, struct state *s, const char *dest, struct err *err);
+int export_tar(struct engine *e, struct state *s, struct sink *to, struct err *err);
+
+/* producer.c: a source of what fn writes into a sink, on a thread of its own. */
+typedef int (*produce_fn)(void *arg, struct sink *to, struct err *err);
+/* The producer's error, if any, is what the source's read returns at the end. */
+struct source *producer_source(produce_fn fn, void *arg, struct err *err) OWNED(source_free);
+
+#endif

@@ -1,0 +1,201 @@
+/* ADD of a local archive: told by its content, unpacked as `tar -x` would, on the plan. */
+#include "engine/copy_internal.h"
+
+#include "base/fs.h"
+#include "image/layer_tar.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TAR_BLOCK 512
+#define ARCHIVE_MAX (64ull << 30) /* bytes that one archive may unpack to */
+
+void copy_archive_release(struct copy_archive *a)
+{
+    mem_free(a->path);
+    mem_free(a->dest);
+}
+
+static struct source *open_bytes(struct copy *c, const char *path, const struct layer *l,
+                                 struct content **ret_content, struct err *err)
+{
+    *ret_content = NULL;
+    if (l == NULL) {
+        int fd = context_open_file(c->st->b->context, path, err);
+        return fd < 0 ? NULL : source_fd(fd, true);
+    }
+    struct entry e;
+    if (!listing_find(l->listing, path, &e)) {
+        err_set(err, ERR_CORRUPT, "'%s' is not in its layer", path);
+        return NULL;
+    }
+    *ret_content = content_new(c->st->b->store);
+    content_want(*ret_content, l, &e);
+    return content_open(*ret_content, l, &e, err);
+}
+
+/* The sum that a tar header carries of itself, the field counted as blanks. */
+static bool is_tar_header(const unsigned char *p)
+{
+    unsigned long want = 0, sum = 0;
+    char field[9] = { 0 };
+    memcpy(field, p + 148, 8);
+    if (sscanf(field, "%lo", &want) != 1)
+        return false;
+    for (size_t i = 0; i < TAR_BLOCK; i++)
+        sum += i >= 148 && i < 156 ? ' ' : p[i];
+    return sum == want;
+}
+
+int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct err *err)
+{
+    if (e->size < 16)
+        return 0;
+    AUTO(content_free) struct content *content = NULL;
+    const struct layer *l = c->n_layers > 0 ? c->layers[layer] : NULL;
+    struct source *raw = open_bytes(c, e->path, l, &content, err);
+    if (raw == NULL)
+        return err->code;
+    struct err not_one = ERR_INIT; /* what does not decompress is an ordinary file */
+    AUTO(source_free) struct source *plain = source_decompress(raw, NULL, &not_one);
+    unsigned char block[TAR_BLOCK];
+    ssize_t n = plain ? source_read_full(plain, block, sizeof(block), &not_one) : -1;
+    return n == TAR_BLOCK && is_tar_header(block);
+}
+
+int copy_add_archive(struct copy *c, const struct entry *e, size_t layer, const char *dest,
+                     struct err *err)
+{
+    if (plan_dir(c->plan, dest, err) < 0)
+        return err->code;
+    c->archives = mem_grow(c->archives, c->n_archives + 1, sizeof(*c->archives));
+    struct copy_archive *a = &c->archives[c->n_archives++];
+    memset(a, 0, sizeof(*a));
+    a->path = str_dup(e->path);
+    a->dest = str_dup(dest);
+    a->layer = c->n_layers > 0 ? c->layers[layer] : NULL;
+    a->entry = *e;
+    a->entry.path = a->path;
+    return 0;
+}
+
+/* What an archive becomes depends on the directories that it finds: all of what is below counts. */
+void copy_archives_key(const struct copy *c, struct key *k)
+{
+    for (size_t i = 0; i < c->n_archives; i++) {
+        key_digest(k, "archive", &c->archives[i].entry.content);
+        key_str(k, "archive.dest", c->archives[i].dest);
+    }
+    if (c->n_archives == 0)
+        return;
+    if (c->has_owner) {
+        key_u64(k, "archive.uid", c->ids.uid);
+        key_u64(k, "archive.gid", c->ids.gid);
+    }
+    state_key(k, &c->st->state);
+}
+
+struct unpack {
+    struct copy *c;
+    const struct copy_archive *a;
+    struct tar_reader *r;
+    int spool;
+    uint64_t used; /* bytes in the spool */
+};
+
+static int spool_file(struct unpack *u, struct entry *e, struct origin *o, struct err *err)
+{
+    AUTO(hasher_free) struct hasher *h = hasher_new();
+    AUTO(mem_free) char *chunk = mem_alloc(65536);
+    o->kind = ORIGIN_SPOOL;
+    o->offset = u->used;
+    ssize_t n;
+    while ((n = tar_reader_read(u->r, chunk, 65536, err)) > 0) {
+        if (u->used + (uint64_t)n > ARCHIVE_MAX)
+            return err_set(err, ERR_USAGE, "'%s' unpacks to more than %llu bytes", u->a->path,
+                           ARCHIVE_MAX);
+        hasher_add(h, chunk, (size_t)n);
+        if (lseek(u->spool, (off_t)u->used, SEEK_SET) < 0)
+            return err_sys(err, errno, "cannot write scratch");
+        if (fd_write_full(u->spool, chunk, (size_t)n, err) < 0)
+            return err->code;
+        u->used += (uint64_t)n;
+    }
+    if (n < 0)
+        return err->code;
+    o->size = e->size = u->used - o->offset;
+    hasher_end(h, &e->content);
+    return 0;
+}
+
+/* The member's place in the image, links of directories on the way followed in-root. */
+static char *place(const struct unpack *u, const char *member, struct err *err)
+{
+    AUTO(mem_free)
+    char *full = *u->a->dest ? str_printf("/%s/%s", u->a->dest, member) : str_printf("/%s", member);
+    AUTO(mem_free) char *parent = path_dir(full);
+    AUTO(mem_free) char *real = NULL;
+    size_t missing;
+    if (view_resolve(state_view(&u->c->st->state), parent, true, &real, &missing, err) < 0)
+        return NULL;
+    return *real ? str_printf("%s/%s", real, path_base(full)) : str_dup(path_base(full));
+}
+
+static int unpack_member(struct unpack *u, const struct entry *member, struct err *err)
+{
+    if (*member->path == '\0')
+        return 0;
+    if (member->type == ENTRY_WHITEOUT || member->opaque)
+        return err_set(err, ERR_UNSUPPORTED, "'%s' holds whiteout files", u->a->path);
+    struct entry e = *member;
+    struct origin o = { 0 };
+    AUTO(mem_free) char *path = place(u, member->path, err);
+    AUTO(mem_free) char *link = NULL;
+    if (path == NULL)
+        return err->code;
+    if (e.hardlink != NULL && (link = place(u, member->hardlink, err)) == NULL)
+        return err->code;
+    e.path = path;
+    e.hardlink = link;
+    if (u->c->has_owner) {
+        e.uid = u->c->ids.uid;
+        e.gid = u->c->ids.gid;
+    }
+    if (e.type == ENTRY_FILE && e.hardlink == NULL && spool_file(u, &e, &o, err) < 0)
+        return err->code;
+    return plan_put(u->c->plan, &e, &o, err);
+}
+
+static int unpack_one(struct copy *c, const struct copy_archive *a, uint64_t *used, struct err *err)
+{
+    AUTO(content_free) struct content *content = NULL;
+    struct source *raw = open_bytes(c, a->path, a->layer, &content, err);
+    if (raw == NULL)
+        return err->code;
+    struct digest got;
+    AUTO(source_free) struct source *plain = source_decompress(source_hash(raw, &got), NULL, err);
+    AUTO(tar_reader_free) struct tar_reader *r = plain ? tar_reader_new(plain, err) : NULL;
+    struct work *w = r ? engine_work(c->st->b->e, err) : NULL;
+    struct unpack u = { .c = c, .a = a, .r = r, .used = *used };
+    if (w == NULL || (u.spool = plan_spool(c->plan, work_dirfd(w), err)) < 0)
+        return err->code;
+    int rc;
+    struct entry e;
+    while ((rc = tar_reader_next(r, &e, err)) > 0)
+        if (unpack_member(&u, &e, err) < 0)
+            return err->code;
+    *used = u.used;
+    if (rc == 0 && !digest_eq(&got, &a->entry.content))
+        return err_set(err, ERR_IO, "'%s' changed while it was unpacked", a->path);
+    return rc;
+}
+
+int copy_unpack_archives(struct copy *c, struct err *err)
+{
+    uint64_t used = 0;
+    for (size_t i = 0; i < c->n_archives; i++)
+        if (unpack_one(c, &c->archives[i], &used, err) < 0)
+            return err_wrap(err, "cannot unpack '%s'", c->archives[i].path);
+    return 0;
+}

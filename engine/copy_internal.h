@@ -1,0 +1,51 @@
+/* One COPY or ADD under way; shared by step_copy.c and copy_archive.c. */
+#ifndef SHALE_ENGINE_COPY_INTERNAL_H
+#define SHALE_ENGINE_COPY_INTERNAL_H
+
+#include "engine/build_internal.h"
+#include "engine/layer_plan.h"
+
+/* A local archive that ADD unpacks into dest. */
+struct copy_archive {
+    char *path, *dest; /* in the source view; in the image, resolved */
+    const struct layer *layer;
+    struct entry entry; /* of the source view; its path is path */
+};
+void copy_archive_release(struct copy_archive *a);
+
+struct copy {
+    struct build_stage *st;
+    const struct instr *i;
+    char *dest;       /* absolute, cleaned, links not followed */
+    bool dest_is_dir; /* was written with a slash at its end */
+    bool has_mode, has_owner;
+    uint16_t mode;
+    struct user_ids ids;
+    struct ignore *exclude;
+    const struct view *source; /* where sources are looked for */
+    struct view *own_view;
+    const struct layer **layers; /* of a stage or image; NULL for the context */
+    size_t n_layers;
+    struct found_image from_image;
+    struct layer_plan *plan;
+    struct copy_archive *archives;
+    size_t n_archives;
+};
+void copy_release(struct copy *c);
+DEFINE_AUTO_VALUE(struct copy, copy_release);
+
+int copy_not_found(const char *path, struct err *err);
+/* The failure as the step's own vertex, with its lines. Returns the code. */
+int copy_blame(struct copy *c, struct err *err);
+/* Number of the stage that COPY --from=X means before stage `before`; -1: an image. */
+int build_stage_ref(const struct build *b, const char *from, size_t before);
+
+/* 1 when the file's bytes are a tar archive, plain or compressed; 0; or a negative code. */
+int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct err *err);
+int copy_add_archive(struct copy *c, const struct entry *e, size_t layer, const char *dest,
+                     struct err *err);
+void copy_archives_key(const struct copy *c, struct key *k);
+/* Puts the archives' members into the plan; their bytes go to scratch. */
+int copy_unpack_archives(struct copy *c, struct err *err);
+
+#endif

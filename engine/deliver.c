@@ -1,0 +1,328 @@
+/* Where a finished image goes: its names in the store, the Docker engine, files, the result files.
+ */
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "engine/archive_internal.h"
+#include "engine/engine_internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct delivery {
+    struct build *b;
+    const struct blob_id *config_id;
+    const struct image_config *config;
+    struct state *s;
+    struct strv names; /* canonical */
+    int vertex;
+    struct blob_id manifest_id;
+    bool has_manifest;
+};
+
+/* Names. */
+
+static int canonical_names(const struct strv *tags, struct strv *ret, struct err *err)
+{
+    for (size_t i = 0; i < tags->n; i++) {
+        AUTO(image_name_release) struct image_name n = { 0 };
+        if (image_name_parse(tags->v[i], &n, err) < 0)
+            return err_wrap(err, "invalid tag \"%s\"", tags->v[i]);
+        if (n.has_digest)
+            return err_set(err, ERR_USAGE, "invalid tag \"%s\": a tag has no digest", tags->v[i]);
+        strv_take(ret, image_name_canonical(&n));
+    }
+    return 0;
+}
+
+static int set_tags(struct delivery *d, struct err *err)
+{
+    struct store *s = d->b->store;
+    vertex_status(d->b->e, d->vertex, "exporting layers", 0, 0, true);
+    AUTO(mem_free) char *writing = str_printf("writing image %s", DIGEST_S(&d->config_id->d));
+    vertex_status(d->b->e, d->vertex, writing, 0, 0, true);
+    if (d->names.n == 0)
+        return tag_set(s, NULL, d->config_id, NULL, err);
+    for (size_t i = 0; i < d->names.n; i++) {
+        AUTO(mem_free) char *naming = str_printf("naming to %s", d->names.v[i]);
+        if (tag_set(s, d->names.v[i], d->config_id, NULL, err) < 0)
+            return err->code;
+        vertex_status(d->b->e, d->vertex, naming, 0, 0, true);
+    }
+    return 0;
+}
+
+/* The Docker engine. */
+
+struct load {
+    struct delivery *d;
+    struct archive_options options;
+};
+
+static int produce_archive(void *arg, struct sink *to, struct err *err)
+{
+    struct load *l = arg;
+    struct delivery *d = l->d;
+    d->has_manifest = true;
+    return archive_write(d->b->e, d->config_id, d->config, &l->options, to, &d->manifest_id, err);
+}
+
+/* Whether the engine has exactly this image under the name: by configuration or, in a containerd
+ * store, by manifest. */
+static bool engine_has(struct delivery *d, struct docker *docker, const char *name,
+                       const struct blob_id *manifest)
+{
+    struct err ignored = ERR_INIT;
+    json_auto_t *info = docker_inspect(docker, name, &ignored);
+    const char *id = info ? json_get_str(info, "Id") : NULL;
+    return id != NULL && (str_eq(id, DIGEST_S(&d->config_id->d)) ||
+                          (manifest != NULL && str_eq(id, DIGEST_S(&manifest->d))));
+}
+
+static bool engine_has_all(struct delivery *d, struct docker *docker,
+                           const struct archive_options *options)
+{
+    AUTO(image_parts_release) struct image_parts p = { 0 };
+    struct err ignored = ERR_INIT;
+    bool containerd = docker_is_containerd(docker);
+    if (containerd && image_parts_make(d->b->e, d->config_id, d->config, options, &p, &ignored) < 0)
+        return false;
+    const struct blob_id *manifest = containerd ? &p.manifest_id : NULL;
+    if (d->names.n == 0)
+        return engine_has(d, docker, DIGEST_S(&(manifest ? manifest : d->config_id)->d), manifest);
+    for (size_t i = 0; i < d->names.n; i++)
+        if (!engine_has(d, docker, d->names.v[i], manifest))
+            return false;
+    return true;
+}
+
+static int load_engine(struct delivery *d, bool required, struct err *err)
+{
+    struct engine *e = d->b->e;
+    bool named = false;
+    struct err none = ERR_INIT;
+    struct docker *docker = engine_docker(e, &named, &none);
+    if (docker == NULL && none.code != ERR_CANCELLED && !required) {
+        if (named)
+            log_warn("engine", "the image stays in shale's store: %s", none.msg);
+        return 0;
+    }
+    if (docker == NULL)
+        return err_copy(err, &none);
+    struct load l = { .d = d, .options = { .docker = true, .names = &d->names } };
+    int64_t started = clock_mono_ms();
+    int v = vertex_begin(e, "loading image into %s", docker_host(docker));
+    if (engine_has_all(d, docker, &l.options)) {
+        vertex_end(e, v, VERTEX_CACHED, NULL, 0);
+        return 0;
+    }
+    AUTO(source_free) struct source *tar = producer_source(produce_archive, &l, err);
+    int rc = tar == NULL ? err->code : docker_load(docker, tar, err);
+    return vertex_close(e, v, rc, started, err);
+}
+
+/* Files. */
+
+static int write_file(struct delivery *d, const char *dest, produce_fn fn, void *arg,
+                      struct err *err)
+{
+    if (str_eq(dest, "-")) {
+        AUTO(sink_free) struct sink *to = sink_fd(d->b->o->stdout_fd, false);
+        return fn(arg, to, err) < 0 ? err->code : sink_finish(to, err);
+    }
+    AUTO(mem_free) char *temp = str_printf("%s.shale-%d", dest, getpid());
+    AUTO(fd_close) int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return err_sys(err, errno, "cannot write '%s'", dest);
+    AUTO(sink_free) struct sink *to = sink_fd(fd, false);
+    int rc = fn(arg, to, err);
+    if (rc == 0)
+        rc = sink_finish(to, err);
+    if (rc == 0 && rename(temp, dest) < 0)
+        rc = err_sys(err, errno, "cannot write '%s'", dest);
+    if (rc < 0)
+        unlink(temp);
+    return rc;
+}
+
+static int produce_tar(void *arg, struct sink *to, struct err *err)
+{
+    struct delivery *d = arg;
+    return export_tar(d->b->e, d->s, to, err);
+}
+
+static int compression_of(const struct build_output *o, enum compression *ret, struct err *err)
+{
+    const char *name = o->attrs ? map_get(o->attrs, "compression") : NULL;
+    *ret = COMPRESSION_GZIP;
+    if (name == NULL)
+        return 0;
+    static const enum compression all[] = { COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZSTD };
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (str_eq(name, compression_name(all[i]))) {
+            *ret = all[i];
+            return 0;
+        }
+    return err_set(err, ERR_USAGE, "unsupported layer compression type: %s", name);
+}
+
+static int output_archive(struct delivery *d, const struct build_output *o, bool docker,
+                          struct err *err)
+{
+    enum compression c;
+    if (compression_of(o, &c, err) < 0)
+        return err->code;
+    AUTO(strv_release) struct strv names = STRV_INIT;
+    strv_copy(&names, &d->names);
+    const char *name = o->attrs ? map_get(o->attrs, "name") : NULL;
+    if (name != NULL) {
+        AUTO(strv_release) struct strv given = STRV_INIT;
+        strv_split(&given, name, ',');
+        if (canonical_names(&given, &names, err) < 0)
+            return err->code;
+    }
+    struct load l = { .d = d, .options = { .docker = docker, .compression = &c, .names = &names } };
+    const char *tar = o->attrs ? map_get(o->attrs, "tar") : NULL;
+    if (str_eq(tar, "false")) {
+        d->has_manifest = true;
+        return archive_write_dir(d->b->e, d->config_id, d->config, &l.options, o->dest,
+                                 &d->manifest_id, err);
+    }
+    return write_file(d, o->dest, produce_archive, &l, err);
+}
+
+static int output_oci(struct delivery *d, const struct build_output *o, struct err *err)
+{
+    if (o->dest == NULL)
+        return err_set(err, ERR_USAGE, "dest is required for type=oci");
+    return output_archive(d, o, false, err);
+}
+
+static int output_docker(struct delivery *d, const struct build_output *o, struct err *err)
+{
+    return o->dest == NULL ? load_engine(d, true, err) : output_archive(d, o, true, err);
+}
+
+static int output_local(struct delivery *d, const struct build_output *o, struct err *err)
+{
+    return export_tree(d->b->e, d->s, o->dest, err);
+}
+
+static int output_tar(struct delivery *d, const struct build_output *o, struct err *err)
+{
+    return write_file(d, o->dest, produce_tar, d, err);
+}
+
+static int output_image(struct delivery *d UNUSED, const struct build_output *o, struct err *err)
+{
+    const char *push = o->attrs ? map_get(o->attrs, "push") : NULL;
+    if (push != NULL && !str_eq(push, "false"))
+        return err_set(err, ERR_UNSUPPORTED, "pushing is not supported by this version of shale");
+    return 0;
+}
+
+static int output_none(struct delivery *d UNUSED, const struct build_output *o UNUSED,
+                       struct err *err UNUSED)
+{
+    return 0;
+}
+
+static const struct {
+    const char *type, *shown;
+    int (*write)(struct delivery *d, const struct build_output *o, struct err *err);
+} outputs[] = {
+    { "oci", "exporting to oci image format", output_oci },
+    { "docker", "exporting to docker image format", output_docker },
+    { "local", "exporting to client directory", output_local },
+    { "tar", "exporting to client tarball", output_tar },
+    { "image", "exporting to image", output_image },
+    { "cacheonly", "exporting nothing", output_none },
+};
+
+static int write_output(struct delivery *d, const struct build_output *o, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(outputs); i++) {
+        if (!str_eq(o->type, outputs[i].type))
+            continue;
+        int64_t started = clock_mono_ms();
+        int v = vertex_begin(d->b->e, "%s", outputs[i].shown);
+        int rc = outputs[i].write(d, o, err);
+        return vertex_close(d->b->e, v, rc, started, err);
+    }
+    return err_set(err, ERR_UNSUPPORTED,
+                   "output type '%s' is not supported by this version of shale", o->type);
+}
+
+/* The result files. */
+
+static int write_iidfile(const struct delivery *d, struct err *err)
+{
+    const char *path = d->b->o->iidfile;
+    char id[DIGEST_STR_LEN + 1];
+    digest_str(&d->config_id->d, id);
+    return path ? file_replace(AT_FDCWD, path, id, strlen(id), 0644, false, err) : 0;
+}
+
+static int write_metadata(const struct delivery *d, struct err *err)
+{
+    const char *path = d->b->o->metadata_file;
+    if (path == NULL)
+        return 0;
+    json_auto_t *j = json_pack("{s:s}", "containerimage.config.digest", DIGEST_S(&d->config_id->d));
+    /* without a manifest the image's digest is its configuration's, as with Docker's graph drivers
+     */
+    const struct digest *digest = d->has_manifest ? &d->manifest_id.d : &d->config_id->d;
+    json_object_set_new(j, "containerimage.digest", json_string(DIGEST_S(digest)));
+    if (d->names.n > 0) {
+        AUTO(mem_free) char *names = strv_join(&d->names, ",");
+        json_object_set_new(j, "image.name", json_string(names));
+    }
+    AUTO(buf_release) struct buf text = BUF_INIT;
+    json_write_pretty(j, &text, 2);
+    return file_replace(AT_FDCWD, path, text.data, text.len, 0644, false, err);
+}
+
+/* A build that asks for files only leaves no image behind but those with a name. */
+static bool wants_image(const struct build_options *o)
+{
+    for (size_t i = 0; i < o->n_outputs; i++)
+        if (str_eq(o->outputs[i].type, "image") || str_eq(o->outputs[i].type, "docker"))
+            return true;
+    return o->n_outputs == 0 || o->tags.n > 0;
+}
+
+static int deliver(struct delivery *d, struct err *err)
+{
+    const struct build_options *o = d->b->o;
+    if (canonical_names(&o->tags, &d->names, err) < 0)
+        return err->code;
+    if (wants_image(o)) {
+        int64_t started = clock_mono_ms();
+        d->vertex = vertex_begin(d->b->e, "exporting to image");
+        int rc = set_tags(d, err);
+        if (vertex_close(d->b->e, d->vertex, rc, started, err) < 0)
+            return rc;
+    }
+    bool automatic = o->load == LOAD_AUTO && o->n_outputs == 0;
+    if ((automatic || o->load == LOAD_YES) && load_engine(d, o->load == LOAD_YES, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < o->n_outputs; i++)
+        if (write_output(d, &o->outputs[i], err) < 0)
+            return err->code;
+    if (write_iidfile(d, err) < 0 || write_metadata(d, err) < 0)
+        return err->code;
+    return 0;
+}
+
+int build_deliver(struct build *b, const struct blob_id *config_id,
+                  const struct image_config *config, struct state *s, struct err *err)
+{
+    struct delivery d = { .b = b, .config_id = config_id, .config = config, .s = s };
+    int rc = deliver(&d, err);
+    if (rc == 0 && d.has_manifest)
+        b->result->manifest = d.manifest_id;
+    strv_release(&d.names);
+    return rc;
+}

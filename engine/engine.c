@@ -1,0 +1,86 @@
+#include "engine/engine.h"
+
+#include "engine/engine_internal.h"
+
+void engine_close(struct engine *e)
+{
+    if (e == NULL)
+        return;
+    pool_free(e->pool);
+    docker_free(e->docker);
+    http_free(e->http);
+    work_free(e->work);
+    store_close(e->store);
+    cancel_free(e->own_cancel);
+    pthread_mutex_destroy(&e->lock);
+    mem_free(e);
+}
+
+struct engine *engine_open(const char *store_root, struct cancel *cancel,
+                           const struct progress *progress, struct err *err)
+{
+    AUTO(engine_close) struct engine *e = mem_zalloc(sizeof(*e));
+    pthread_mutex_init(&e->lock, NULL);
+    e->own_cancel = cancel == NULL ? cancel_new() : NULL;
+    e->cancel = cancel == NULL ? e->own_cancel : cancel;
+    e->progress = progress;
+    e->store = store_open(store_root, err);
+    if (e->store == NULL)
+        return NULL;
+    e->pool = pool_new(0);
+    return TAKE(e);
+}
+
+struct store *engine_store(struct engine *e)
+{
+    return e->store;
+}
+
+struct cancel *engine_cancel(struct engine *e)
+{
+    return e->cancel;
+}
+
+struct pool *engine_pool(struct engine *e)
+{
+    return e->pool;
+}
+
+struct http *engine_http(struct engine *e, struct err *err)
+{
+    pthread_mutex_lock(&e->lock);
+    if (e->http == NULL)
+        e->http = http_new(e->cancel, err);
+    struct http *h = e->http;
+    pthread_mutex_unlock(&e->lock);
+    return h;
+}
+
+struct work *engine_work(struct engine *e, struct err *err)
+{
+    pthread_mutex_lock(&e->lock);
+    if (e->work == NULL)
+        e->work = work_open(e->store, err);
+    struct work *w = e->work;
+    pthread_mutex_unlock(&e->lock);
+    return w;
+}
+
+struct docker *engine_docker(struct engine *e, bool *ret_named, struct err *err)
+{
+    struct http *h = engine_http(e, err);
+    if (h == NULL)
+        return NULL;
+    pthread_mutex_lock(&e->lock);
+    if (!e->docker_asked) {
+        e->docker = docker_open(h, &e->docker_named, &e->docker_err);
+        e->docker_asked = true;
+    }
+    struct docker *d = e->docker;
+    if (d == NULL)
+        err_copy(err, &e->docker_err);
+    if (ret_named != NULL)
+        *ret_named = e->docker_named;
+    pthread_mutex_unlock(&e->lock);
+    return d;
+}

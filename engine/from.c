@@ -1,0 +1,188 @@
+/*
+ * Where FROM looks: shale's own store, then a Docker engine's images, then
+ * what a registry's name was last seen to be, then the registry.
+ */
+#include "engine/build_internal.h"
+
+#include "base/log.h"
+#include "engine/engine_internal.h"
+#include "engine/from_internal.h"
+#include "engine/image_ops.h"
+#include "remote/registry.h"
+#include <string.h>
+
+void found_image_release(struct found_image *f)
+{
+    image_config_release(&f->config);
+    mem_free(f->layers);
+    memset(f, 0, sizeof(*f));
+}
+
+int config_layers(struct store *s, const struct image_config *c, const struct layer ***ret,
+                  struct err *err)
+{
+    AUTO(mem_free) const struct layer **layers = mem_calloc(c->n_layers + 1, sizeof(*layers));
+    for (size_t i = 0; i < c->n_layers; i++) {
+        layers[i] = layer_get(s, &c->layers[i], err);
+        if (layers[i] == NULL)
+            return err->code;
+    }
+    *ret = TAKE(layers);
+    return 0;
+}
+
+int found_from_config(struct engine *e, const struct blob_id *config_id,
+                      const struct blob_id *manifest, struct found_image *ret, struct err *err)
+{
+    AUTO(found_image_release) struct found_image f = { .config_id = *config_id };
+    image_config_init(&f.config);
+    struct image_config config;
+    if (tag_config(e->store, config_id, &config, err) < 0)
+        return err->code;
+    image_config_release(&f.config);
+    f.config = config;
+    if (config_layers(e->store, &f.config, &f.layers, err) < 0)
+        return err->code;
+    f.n_layers = f.config.n_layers;
+    if (manifest != NULL) {
+        f.has_manifest = true;
+        f.manifest_id = *manifest;
+    }
+    *ret = f;
+    memset(&f, 0, sizeof(f));
+    return 0;
+}
+
+static int from_stored(struct engine *e, const struct stored_image *i, struct found_image *ret,
+                       struct err *err)
+{
+    return found_from_config(e, &i->config, i->has_manifest ? &i->manifest : NULL, ret, err);
+}
+
+static int check_platform(const struct found_image *f, const struct platform *want,
+                          const char *name, struct err *err)
+{
+    if (want == NULL || platform_match(want, &f->config.platform) >= 0)
+        return 0;
+    char wanted[64], have[64];
+    return err_set(err, ERR_NOT_FOUND, "image '%s' is for %s, not for %s", name,
+                   platform_format(&f->config.platform, have), platform_format(want, wanted));
+}
+
+/* By the name in the store. A damaged or incomplete image is a miss. */
+static int from_own_tags(struct engine *e, const char *canonical, const struct find_options *o,
+                         struct found_image *ret, struct err *err)
+{
+    AUTO(stored_image_release) struct stored_image i = { 0 };
+    if (tag_get(e->store, canonical, &i, err) < 0)
+        return err->code;
+    AUTO(found_image_release) struct found_image f = { 0 };
+    if (from_stored(e, &i, &f, err) < 0) {
+        log_warn("engine", "'%s' is in the store but not whole: %s", canonical, err->msg);
+        return err_set(err, ERR_NOT_FOUND, "'%s' is not whole", canonical);
+    }
+    if (check_platform(&f, o->platform, canonical, err) < 0)
+        return err->code;
+    *ret = f;
+    memset(&f, 0, sizeof(f));
+    return 0;
+}
+
+static int from_remembered(struct engine *e, const char *canonical, const char *platform,
+                           struct found_image *ret, struct err *err)
+{
+    AUTO(stored_image_release) struct stored_image i = { 0 };
+    if (remote_name_get(e->store, canonical, platform, &i, err) < 0)
+        return err->code;
+    if (from_stored(e, &i, ret, err) < 0)
+        return err_set(err, ERR_NOT_FOUND, "'%s' is not whole", canonical);
+    return 0;
+}
+
+typedef int (*finder)(struct engine *e, const struct image_name *name, const char *canonical,
+                      const struct find_options *o, struct found_image *ret, struct err *err);
+
+static int find_own(struct engine *e, const struct image_name *name UNUSED, const char *canonical,
+                    const struct find_options *o, struct found_image *ret, struct err *err)
+{
+    return from_own_tags(e, canonical, o, ret, err);
+}
+
+static int find_docker(struct engine *e, const struct image_name *name, const char *canonical,
+                       const struct find_options *o, struct found_image *ret, struct err *err)
+{
+    if (name->has_digest)
+        return err_set(err, ERR_NOT_FOUND, "digests are looked up in the registry");
+    AUTO(found_image_release) struct found_image f = { 0 };
+    if (from_docker(e, name, canonical, o, &f, err) < 0)
+        return err->code;
+    if (check_platform(&f, o->platform, canonical, err) < 0)
+        return err->code;
+    *ret = f;
+    memset(&f, 0, sizeof(f));
+    return 0;
+}
+
+static int find_remembered(struct engine *e, const struct image_name *name UNUSED,
+                           const char *canonical, const struct find_options *o,
+                           struct found_image *ret, struct err *err)
+{
+    char platform[64];
+    return from_remembered(e, canonical, platform_format(o->platform, platform), ret, err);
+}
+
+static int find_registry(struct engine *e, const struct image_name *name, const char *canonical,
+                         const struct find_options *o, struct found_image *ret, struct err *err)
+{
+    if (o->offline)
+        return err_set(err, ERR_NOT_FOUND, "'%s' is not here, and --offline forbids asking",
+                       canonical);
+    int rc = from_registry(e, name, canonical, o, ret, err);
+    return rc == ERR_NOT_FOUND ? err_set(err, rc, "%s: not found", canonical) : rc;
+}
+
+int find_image(struct engine *e, const char *name, const struct find_options *o,
+               struct found_image *ret, struct err *err)
+{
+    static const finder usual[] = { find_own, find_docker, find_remembered, find_registry };
+    static const finder pulling[] = { find_registry, find_own, find_docker, find_remembered };
+    AUTO(image_name_release) struct image_name n = { 0 };
+    if (image_name_parse(name, &n, err) < 0)
+        return err->code;
+    struct platform host = platform_host();
+    struct find_options options = *o;
+    if (options.platform == NULL)
+        options.platform = &host;
+    AUTO(mem_free) char *canonical = image_name_canonical(&n);
+    const finder *finders = o->pull ? pulling : usual;
+    struct err last = ERR_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
+        struct err one = ERR_INIT;
+        int rc = finders[i](e, &n, canonical, &options, ret, &one);
+        if (rc == 0)
+            return 0;
+        log_debug("engine", "'%s': %s", canonical, one.msg);
+        if (rc == ERR_CANCELLED)
+            return err_copy(err, &one);
+        bool registry = finders[i] == find_registry;
+        if (registry && o->pull && (rc != ERR_NET || !o->offline))
+            return err_copy(err, &one); /* --pull asked for the registry's word */
+        if (registry || last.code == ERR_NONE)
+            last = one;
+    }
+    return err_copy(err, &last);
+}
+
+int engine_find_image(struct engine *e, const char *name, const struct platform *platform,
+                      bool pull, bool offline, struct stored_image *ret, struct err *err)
+{
+    struct find_options o = { .platform = platform, .pull = pull, .offline = offline };
+    AUTO(found_image_release) struct found_image f = { 0 };
+    if (find_image(e, name, &o, &f, err) < 0)
+        return err->code;
+    memset(ret, 0, sizeof(*ret));
+    ret->config = f.config_id;
+    ret->has_manifest = f.has_manifest;
+    ret->manifest = f.manifest_id;
+    return 0;
+}

@@ -1,0 +1,15 @@
+/* The two ways an image comes from outside; shared by from.c, from_docker.c and from_registry.c. */
+#ifndef SHALE_ENGINE_FROM_INTERNAL_H
+#define SHALE_ENGINE_FROM_INTERNAL_H
+
+#include "engine/build_internal.h"
+
+int found_from_config(struct engine *e, const struct blob_id *config_id,
+                      const struct blob_id *manifest, struct found_image *ret, struct err *err);
+/* ERR_NOT_FOUND: no engine, or it has no such image. */
+int from_docker(struct engine *e, const struct image_name *name, const char *canonical,
+                const struct find_options *o, struct found_image *ret, struct err *err);
+int from_registry(struct engine *e, const struct image_name *name, const char *canonical,
+                  const struct find_options *o, struct found_image *ret, struct err *err);
+
+#endif

@@ -1,0 +1,320 @@
+#include "engine/layer_plan.h"
+
+#include "base/fs.h"
+#include "base/map.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+struct layer_plan {
+    struct store *store;
+    const struct view *below;
+    struct context *context;
+    uint32_t uid, gid;
+    int64_t dir_mtime;
+    struct map *planned; /* path -> struct planned */
+    int spool_fd;
+    struct content *content;
+};
+
+/* An entry with strings of its own. */
+struct planned {
+    struct entry e;
+    char *path, *target, *hardlink;
+    struct entry_xattr *xattrs;
+    struct origin origin;
+};
+
+static void origin_release(struct origin *o)
+{
+    mem_free(o->path);
+    buf_release(&o->bytes);
+}
+
+static void planned_free(void *arg)
+{
+    struct planned *x = arg;
+    mem_free(x->path);
+    mem_free(x->target);
+    mem_free(x->hardlink);
+    for (size_t i = 0; i < x->e.n_xattrs; i++) {
+        mem_free((void *)(uintptr_t)x->xattrs[i].name);
+        mem_free((void *)(uintptr_t)x->xattrs[i].value);
+    }
+    mem_free(x->xattrs);
+    origin_release(&x->origin);
+    mem_free(x);
+}
+
+void plan_free(struct layer_plan *p)
+{
+    if (p == NULL)
+        return;
+    map_free(p->planned);
+    content_free(p->content);
+    fd_close(p->spool_fd);
+    mem_free(p);
+}
+
+struct layer_plan *plan_new(struct store *s, const struct view *below, struct context *context,
+                            uint32_t uid, uint32_t gid, int64_t dir_mtime)
+{
+    struct layer_plan *p = mem_zalloc(sizeof(*p));
+    p->store = s;
+    p->below = below;
+    p->context = context;
+    p->uid = uid;
+    p->gid = gid;
+    p->dir_mtime = dir_mtime;
+    p->planned = map_new(planned_free);
+    p->spool_fd = -1;
+    return p;
+}
+
+size_t plan_len(const struct layer_plan *p)
+{
+    return map_len(p->planned);
+}
+
+bool plan_find(const struct layer_plan *p, const char *path, struct entry *ret)
+{
+    const struct planned *x = map_get(p->planned, path);
+    if (x == NULL)
+        return view_find(p->below, path, ret, NULL);
+    if (ret != NULL)
+        *ret = x->e;
+    return true;
+}
+
+static struct planned *planned_of(const struct entry *e)
+{
+    struct planned *x = mem_zalloc(sizeof(*x));
+    x->e = *e;
+    x->e.path = x->path = str_dup(e->path);
+    x->e.target = x->target = str_dup(e->target);
+    x->e.hardlink = x->hardlink = str_dup(e->hardlink);
+    x->e.inline_data = NULL;
+    x->xattrs = mem_calloc(e->n_xattrs + 1, sizeof(*x->xattrs));
+    for (size_t i = 0; i < e->n_xattrs; i++) {
+        x->xattrs[i].name = str_dup(e->xattrs[i].name);
+        x->xattrs[i].value = mem_dup(e->xattrs[i].value, e->xattrs[i].len);
+        x->xattrs[i].len = e->xattrs[i].len;
+    }
+    x->e.xattrs = x->xattrs;
+    return x;
+}
+
+static void store_entry(struct layer_plan *p, const struct entry *e, struct origin *o)
+{
+    struct planned *x = planned_of(e);
+    if (o != NULL) {
+        x->origin = *o;
+        memset(o, 0, sizeof(*o));
+    }
+    map_set(p->planned, x->path, x);
+}
+
+static void parent_of(const char *path, struct buf *ret)
+{
+    const char *slash = strrchr(path, '/');
+    buf_clear(ret);
+    buf_add(ret, path, slash ? (size_t)(slash - path) : 0);
+}
+
+static void new_dir(struct layer_plan *p, const char *path, const char *parent)
+{
+    struct entry above = { 0 }, e = { .path = path,
+                                      .type = ENTRY_DIR,
+                                      .mode = 0755,
+                                      .uid = p->uid,
+                                      .gid = p->gid,
+                                      .mtime = p->dir_mtime };
+    if (p->dir_mtime < 0)
+        e.mtime = plan_find(p, parent, &above) ? above.mtime : 0;
+    store_entry(p, &e, NULL);
+}
+
+int plan_dir(struct layer_plan *p, const char *path, struct err *err)
+{
+    if (*path == '\0' || map_has(p->planned, path)) {
+        const struct planned *x = *path ? map_get(p->planned, path) : NULL;
+        if (x != NULL && x->e.type != ENTRY_DIR)
+            return err_set(err, ERR_USAGE, "cannot copy to non-directory: /%s", path);
+        return 0;
+    }
+    AUTO(buf_release) struct buf parent = BUF_INIT;
+    parent_of(path, &parent);
+    if (plan_dir(p, buf_str(&parent), err) < 0)
+        return err->code;
+    struct entry e;
+    if (!view_find(p->below, path, &e, NULL)) {
+        new_dir(p, path, buf_str(&parent));
+        return 0;
+    }
+    if (e.type != ENTRY_DIR)
+        return err_set(err, ERR_USAGE, "cannot copy to non-directory: /%s", path);
+    e.path = path;
+    e.opaque = false;
+    store_entry(p, &e, NULL);
+    return 0;
+}
+
+int plan_put(struct layer_plan *p, const struct entry *e, struct origin *o, struct err *err)
+{
+    AUTO(buf_release) struct buf parent = BUF_INIT;
+    parent_of(e->path, &parent);
+    struct entry there;
+    bool exists = plan_find(p, e->path, &there);
+    int rc = plan_dir(p, buf_str(&parent), err);
+    if (rc == 0 && exists && there.type == ENTRY_DIR && e->type != ENTRY_DIR)
+        rc = err_set(err, ERR_USAGE, "cannot replace to directory /%s with file", e->path);
+    if (rc == 0 && exists && there.type != ENTRY_DIR && e->type == ENTRY_DIR)
+        rc = err_set(err, ERR_USAGE, "cannot copy to non-directory: /%s", e->path);
+    if (rc < 0) {
+        if (o != NULL)
+            origin_release(o);
+        return rc;
+    }
+    store_entry(p, e, o);
+    return 0;
+}
+
+int plan_spool(struct layer_plan *p, int workfd, struct err *err)
+{
+    if (p->spool_fd < 0)
+        p->spool_fd = openat(workfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (p->spool_fd < 0)
+        return err_sys(err, errno, "cannot make scratch");
+    return p->spool_fd;
+}
+
+static struct listing_builder *build_listing(struct layer_plan *p, struct err *err)
+{
+    AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
+    const char *path;
+    void *value;
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
+        const struct planned *x = value;
+        struct entry e = x->e;
+        if (x->origin.kind == ORIGIN_BYTES && e.size <= LISTING_INLINE_MAX &&
+            listing_wants_inline(path))
+            e.inline_data = x->origin.bytes.data;
+        if (listing_builder_add(b, &e, err) < 0)
+            return NULL;
+    }
+    return TAKE(b);
+}
+
+int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err)
+{
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, err);
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
+    if (b == NULL)
+        return err->code;
+    return listing_builder_write(b, &bytes, ret, err);
+}
+
+/* A range of the spool as a source. */
+struct spool_source {
+    struct source s;
+    int fd;
+    uint64_t offset, left;
+};
+
+static ssize_t spool_read(struct source *s, void *buf, size_t n, struct err *err)
+{
+    struct spool_source *x = (struct spool_source *)s;
+    if (n > x->left)
+        n = x->left;
+    if (n == 0)
+        return 0;
+    ssize_t got = pread(x->fd, buf, n, (off_t)x->offset);
+    if (got < 0)
+        return err_sys(err, errno, "cannot read scratch");
+    x->offset += (uint64_t)got;
+    x->left -= (uint64_t)got;
+    return got;
+}
+
+static void spool_free(struct source *s)
+{
+    mem_free(s);
+}
+
+static struct source *spool_source(int fd, uint64_t offset, uint64_t size)
+{
+    struct spool_source *x = mem_zalloc(sizeof(*x));
+    x->s.read = spool_read;
+    x->s.free = spool_free;
+    x->fd = fd;
+    x->offset = offset;
+    x->left = size;
+    return &x->s;
+}
+
+static struct source *open_context(struct layer_plan *p, const struct origin *o, struct err *err)
+{
+    int fd = context_open_file(p->context, o->path, err);
+    return fd < 0 ? NULL : source_fd(fd, true);
+}
+
+static struct source *open_layer(struct layer_plan *p, const struct origin *o, struct err *err)
+{
+    struct entry e;
+    if (!listing_find(o->layer->listing, o->path, &e)) {
+        err_set(err, ERR_CORRUPT, "'%s' is not in its layer", o->path);
+        return NULL;
+    }
+    return content_open(p->content, o->layer, &e, err);
+}
+
+/* layer_content_fn */
+static struct source *open_planned(void *arg, const struct entry *e, struct err *err)
+{
+    struct layer_plan *p = arg;
+    const struct planned *x = map_get(p->planned, e->path);
+    const struct origin *o = x ? &x->origin : NULL;
+    switch (o ? o->kind : ORIGIN_NONE) {
+    case ORIGIN_CONTEXT:
+        return open_context(p, o, err);
+    case ORIGIN_LAYER:
+        return open_layer(p, o, err);
+    case ORIGIN_BYTES:
+        return source_mem(buf_str(&o->bytes), o->bytes.len);
+    case ORIGIN_SPOOL:
+        return spool_source(p->spool_fd, o->offset, o->size);
+    default:
+        err_set(err, ERR_CORRUPT, "no bytes are known for '/%s'", e->path);
+        return NULL;
+    }
+}
+
+/* Everything that is to come out of layers, so that a layer without a tree is read once. */
+static void want_layers(struct layer_plan *p)
+{
+    const char *path;
+    void *value;
+    p->content = content_new(p->store);
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
+        const struct planned *x = value;
+        struct entry e;
+        if (x->origin.kind == ORIGIN_LAYER && x->e.hardlink == NULL &&
+            listing_find(x->origin.layer->listing, x->origin.path, &e))
+            content_want(p->content, x->origin.layer, &e);
+    }
+}
+
+const struct layer *plan_make(struct layer_plan *p, struct err *err)
+{
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, err);
+    if (b == NULL)
+        return NULL;
+    want_layers(p);
+    const struct layer *l = layer_make(p->store, b, open_planned, p, err);
+    if (l == NULL && err->code == ERR_CORRUPT && p->context != NULL)
+        err_wrap(err, "a file changed while it was copied");
+    content_free(p->content);
+    p->content = NULL;
+    return l;
+}

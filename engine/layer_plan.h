@@ -1,0 +1,53 @@
+/*
+ * A layer in the making, on metadata alone: entries that a COPY, ADD or
+ * WORKDIR will put on top of a view, each with the place its bytes come from.
+ * Nothing is read but listings until plan_make.
+ *
+ * Directories on the way to an entry stand in the layer too, as overlayfs
+ * would copy them up: with the view's metadata when they exist, else 0755 and
+ * the plan's owner. One thread.
+ */
+#ifndef SHALE_ENGINE_LAYER_PLAN_H
+#define SHALE_ENGINE_LAYER_PLAN_H
+
+#include "cache/context.h"
+#include "image/view.h"
+#include "store/layer.h"
+
+/* Where a file's bytes are. */
+struct origin {
+    enum { ORIGIN_NONE, ORIGIN_CONTEXT, ORIGIN_LAYER, ORIGIN_BYTES, ORIGIN_SPOOL } kind;
+    char *path;                /* in the context */
+    const struct layer *layer; /* ORIGIN_LAYER, with entry's path in path */
+    struct buf bytes;
+    uint64_t offset, size; /* in the plan's spool */
+};
+
+struct layer_plan;
+void plan_free(struct layer_plan *p);
+DEFINE_AUTO(struct layer_plan, plan_free);
+/* below, context (may be NULL) and s are borrowed. dir_mtime: of directories that are created; < 0:
+ * their parent's. */
+struct layer_plan *plan_new(struct store *s, const struct view *below, struct context *context,
+                            uint32_t uid, uint32_t gid, int64_t dir_mtime) OWNED(plan_free);
+
+/* What is at path once the plan is carried out; false: nothing. No link is followed. */
+bool plan_find(const struct layer_plan *p, const char *path, struct entry *ret);
+/* The directory and those above it; existing ones are repeated. ERR_USAGE when something else is in
+ * the way. */
+int plan_dir(struct layer_plan *p, const char *path, struct err *err);
+/*
+ * Puts e (its path is the place in the layer) there; o is taken over. A directory over a directory
+ * takes e's metadata; a file over a directory, or the reverse, is refused as BuildKit refuses it.
+ */
+int plan_put(struct layer_plan *p, const struct entry *e, struct origin *o, struct err *err);
+/* A file for the spool: fd is unnamed scratch, made at first use. */
+int plan_spool(struct layer_plan *p, int workfd, struct err *err);
+size_t plan_len(const struct layer_plan *p);
+
+/* Identity of the planned content. */
+int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err);
+/* Reads the bytes and makes the layer. */
+const struct layer *plan_make(struct layer_plan *p, struct err *err);
+
+#endif

@@ -1,0 +1,109 @@
+#include "engine/build_internal.h"
+
+#include "base/clock.h"
+#include <string.h>
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define COMMENT "buildkit.dockerfile.v0"
+
+void state_init(struct state *s)
+{
+    memset(s, 0, sizeof(*s));
+    image_config_init(&s->config);
+}
+
+static void release_args(struct state *s)
+{
+    for (size_t i = 0; i < s->n_args; i++) {
+        mem_free(s->args[i].key);
+        mem_free(s->args[i].value);
+    }
+    mem_free(s->args);
+}
+
+void state_release(struct state *s)
+{
+    mem_free(s->layers);
+    view_free(s->view);
+    image_config_release(&s->config);
+    strv_release(&s->env);
+    release_args(s);
+    memset(s, 0, sizeof(*s));
+}
+
+static void put_layers(struct state *s, const struct layer *const *layers, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        MEM_ROOM(s->layers, s->n_layers, s->cap_layers);
+        s->layers[s->n_layers++] = layers[i];
+    }
+}
+
+void state_copy(struct state *dst, const struct state *src)
+{
+    state_release(dst);
+    state_init(dst);
+    image_config_release(&dst->config);
+    image_config_copy(&dst->config, &src->config);
+    put_layers(dst, src->layers, src->n_layers);
+    strv_copy(&dst->env, &src->env);
+    dst->n_base_history = src->n_base_history;
+    for (size_t i = 0; i < src->n_args; i++)
+        state_declare_arg(dst, src->args[i].key, src->args[i].value);
+}
+
+void state_from_image(struct state *s, const struct image_config *config,
+                      const struct layer *const *layers, size_t n)
+{
+    state_release(s);
+    memset(s, 0, sizeof(*s));
+    image_config_copy(&s->config, config);
+    put_layers(s, layers, n);
+    s->n_base_history = config->n_history;
+    if (env_get(&s->config.env, "PATH") == NULL)
+        env_set(&s->config.env, "PATH", DEFAULT_PATH);
+    strv_copy(&s->env, &s->config.env);
+}
+
+const struct view *state_view(struct state *s)
+{
+    if (s->view != NULL)
+        return s->view;
+    const struct listing **listings = mem_calloc(s->n_layers + 1, sizeof(*listings));
+    for (size_t i = 0; i < s->n_layers; i++)
+        listings[i] = s->layers[i]->listing;
+    s->view = view_new(listings, s->n_layers);
+    mem_free(listings);
+    return s->view;
+}
+
+void state_add_layer(struct state *s, const struct layer *l)
+{
+    MEM_ROOM(s->layers, s->n_layers, s->cap_layers);
+    s->layers[s->n_layers++] = l;
+    view_free(s->view);
+    s->view = NULL;
+    image_config_add_layer(&s->config, &l->diff_id);
+}
+
+/* BuildKit keeps one entry for each declaration; the value is looked up when it is shown. */
+void state_declare_arg(struct state *s, const char *key, const char *value)
+{
+    s->args = mem_grow(s->args, s->n_args + 1, sizeof(*s->args));
+    s->args[s->n_args++] = (struct arg){ .key = str_dup(key), .value = str_dup(value) };
+}
+
+void state_add_history(struct state *s, const char *created_by, bool has_layer, int64_t created_s)
+{
+    char text[CLOCK_STR_LEN];
+    const char *created = NULL;
+    if (has_layer)
+        created = clock_format((struct clock_time){ .s = created_s }, text);
+    image_config_add_history(&s->config, created, created_by, COMMENT, !has_layer);
+}
+
+void state_key(struct key *k, const struct state *s)
+{
+    for (size_t i = 0; i < s->n_layers; i++)
+        key_digest(k, "below", &s->layers[i]->content_id.d);
+}

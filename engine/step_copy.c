@@ -1,0 +1,446 @@
+/*
+ * COPY and ADD of files: planned on listings, keyed by what the layer will
+ * contain, made only when no layer of that content is known. The rules of
+ * where things go are those of BuildKit's copier (github.com/tonistiigi/fsutil,
+ * copy): a source directory gives its contents, missing directories are made
+ * 0755 with --chown's owner, the destination's links are followed in-root.
+ */
+#include "engine/build_internal.h"
+
+#include "base/fs.h"
+#include "dockerfile/glob.h"
+#include "dockerfile/ignore.h"
+#include "engine/copy_internal.h"
+#include "engine/engine_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+void copy_release(struct copy *c)
+{
+    mem_free(c->dest);
+    user_ids_release(&c->ids);
+    ignore_free(c->exclude);
+    plan_free(c->plan);
+    found_image_release(&c->from_image);
+    view_free(c->own_view);
+    mem_free(c->layers);
+    for (size_t i = 0; i < c->n_archives; i++)
+        copy_archive_release(&c->archives[i]);
+    mem_free(c->archives);
+}
+
+/* Where sources are looked for. */
+
+static int from_stage(struct copy *c, size_t index, struct err *err)
+{
+    if (stage_wait(c->st->b, index, err) < 0)
+        return err->code;
+    const struct state *s = &c->st->b->stages[index].state;
+    c->layers = mem_calloc(s->n_layers + 1, sizeof(*c->layers));
+    memcpy(c->layers, s->layers, s->n_layers * sizeof(*c->layers));
+    c->n_layers = s->n_layers;
+    return 0;
+}
+
+static int from_other_image(struct copy *c, const char *name, struct err *err)
+{
+    struct build *b = c->st->b;
+    struct find_options options = { .platform = &c->st->platform,
+                                    .pull = b->o->pull,
+                                    .offline = b->o->offline };
+    if (find_image(b->e, name, &options, &c->from_image, err) < 0)
+        return err_wrap(err, "%s: failed to resolve source metadata", name);
+    size_t n = c->from_image.n_layers;
+    c->layers = mem_calloc(n + 1, sizeof(*c->layers));
+    memcpy(c->layers, c->from_image.layers, n * sizeof(*c->layers));
+    c->n_layers = n;
+    return 0;
+}
+
+static void view_of_layers(struct copy *c)
+{
+    const struct listing **listings = mem_calloc(c->n_layers + 1, sizeof(*listings));
+    for (size_t i = 0; i < c->n_layers; i++)
+        listings[i] = c->layers[i]->listing;
+    c->own_view = view_new(listings, c->n_layers);
+    mem_free(listings);
+    c->source = c->own_view;
+}
+
+static int from_context(struct copy *c, struct err *err)
+{
+    AUTO(strv_release) struct strv wants = STRV_INIT;
+    const struct instr_copy *x = &c->i->copy;
+    if (x->sources.n == 0)
+        return 0;
+    for (size_t k = 0; k < x->sources.n; k++)
+        build_add_want(&wants, x->sources.v[k]);
+    const struct listing *l;
+    if (build_context(c->st->b, &wants, &l, err) < 0)
+        return err->code;
+    c->own_view = view_new(&l, 1);
+    c->source = c->own_view;
+    return 0;
+}
+
+static int open_sources(struct copy *c, struct err *err)
+{
+    const char *from = c->i->copy.from;
+    if (from == NULL || *from == '\0')
+        return from_context(c, err);
+    int index = build_stage_ref(c->st->b, from, c->st->index);
+    int rc = index >= 0 ? from_stage(c, (size_t)index, err) : from_other_image(c, from, err);
+    if (rc == 0)
+        view_of_layers(c);
+    return rc;
+}
+
+/* Options. */
+
+static int parse_mode(struct copy *c, const char *text, struct err *err)
+{
+    char *end;
+    unsigned long mode = strtoul(text, &end, 8);
+    if (*text == '\0' || *end != '\0' || mode > 07777)
+        return err_set(err, ERR_USAGE,
+                       "invalid chmod parameter: '%s'. it should be octal string and between 0 "
+                       "and 07777",
+                       text);
+    c->has_mode = true;
+    c->mode = (uint16_t)mode;
+    return 0;
+}
+
+/* --chown by number or by a name of the image; a name that is not there is an error. */
+static int parse_owner(struct copy *c, const char *text, struct err *err)
+{
+    c->has_owner = true;
+    const char *colon = strchr(text, ':');
+    AUTO(mem_free) char *user = str_ndup(text, colon ? (size_t)(colon - text) : strlen(text));
+    char *end;
+    unsigned long uid = strtoul(user, &end, 10);
+    bool numeric = *user && *end == '\0' && uid <= UINT32_MAX;
+    return view_user(state_view(&c->st->state), text, numeric ? (uint32_t)uid : 0, &c->ids, err);
+}
+
+static int parse_options(struct copy *c, struct err *err)
+{
+    const struct instr_copy *x = &c->i->copy;
+    if (x->parents)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "COPY --parents is not supported by this version of shale");
+    if (x->checksum != NULL && *x->checksum)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "ADD --checksum is not supported by this version of shale");
+    if (x->chmod != NULL && *x->chmod && parse_mode(c, x->chmod, err) < 0)
+        return err->code;
+    if (x->chown != NULL && *x->chown && parse_owner(c, x->chown, err) < 0)
+        return err->code;
+    if (x->exclude.n > 0) {
+        c->exclude = ignore_new(&x->exclude, err);
+        if (c->exclude == NULL)
+            return err->code;
+    }
+    return 0;
+}
+
+/* Where it goes. */
+
+/* Text only: absolute, cleaned, a trailing slash (or ".") kept as c->dest_is_dir. */
+static void clean_dest(struct copy *c)
+{
+    const struct state *s = &c->st->state;
+    const char *dest = c->i->copy.dest;
+    size_t n = strlen(dest);
+    c->dest_is_dir = n == 0 || str_eq(dest, ".") || str_ends(dest, "/") || str_ends(dest, "/.");
+    const char *cwd = s->config.workdir && *s->config.workdir ? s->config.workdir : "/";
+    c->dest = path_join(cwd, n ? dest : ".");
+}
+
+/* path with the links of its existing part followed, relative to the root. */
+static char *resolve_dest(struct copy *c, const char *path, bool follow_last, struct err *err)
+{
+    char *real = NULL;
+    size_t missing;
+    if (view_resolve(state_view(&c->st->state), path, follow_last, &real, &missing, err) < 0)
+        return NULL;
+    return real;
+}
+
+static int make_dest_dir(struct copy *c, struct err *err)
+{
+    AUTO(mem_free) char *parent = c->dest_is_dir ? str_dup(c->dest) : path_dir(c->dest);
+    AUTO(mem_free) char *real = resolve_dest(c, parent, true, err);
+    if (real == NULL)
+        return err->code;
+    return plan_dir(c->plan, real, err);
+}
+
+/* Sources. */
+
+static void set_metadata(const struct copy *c, struct entry *e)
+{
+    if (c->has_mode && e->type != ENTRY_LINK)
+        e->mode = c->mode;
+    if (c->has_owner) {
+        e->uid = c->ids.uid;
+        e->gid = c->ids.gid;
+    }
+}
+
+static void origin_of(const struct copy *c, const struct entry *e, size_t layer, struct origin *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    if (e->type != ENTRY_FILE)
+        return;
+    ret->kind = c->n_layers > 0 ? ORIGIN_LAYER : ORIGIN_CONTEXT;
+    ret->path = str_dup(e->path);
+    ret->layer = c->n_layers > 0 ? c->layers[layer] : NULL;
+}
+
+/* Puts one entry of a source at path. */
+static int put(struct copy *c, const struct entry *e, size_t layer, const char *path,
+               struct err *err)
+{
+    struct origin o;
+    origin_of(c, e, layer, &o);
+    struct entry copy = *e;
+    copy.path = path;
+    copy.hardlink = NULL;
+    copy.opaque = false;
+    set_metadata(c, &copy);
+    return plan_put(c->plan, &copy, &o, err);
+}
+
+struct subtree {
+    struct copy *c;
+    const char *top;  /* the source directory, in its view */
+    const char *dest; /* where its contents go */
+};
+
+/* view_fn */
+static int put_below(void *arg, const struct entry *e, size_t layer, struct err *err)
+{
+    struct subtree *t = arg;
+    size_t skip = strlen(t->top);
+    if (str_eq(e->path, t->top))
+        return 0;
+    const char *rel = e->path + (skip ? skip + 1 : 0);
+    /* --exclude is matched against the path within the source; a directory comes with what is left
+     * in it */
+    if (t->c->exclude != NULL && ignore_match(t->c->exclude, rel))
+        return 0;
+    AUTO(mem_free) char *path = *t->dest ? str_printf("%s/%s", t->dest, rel) : str_dup(rel);
+    return put(t->c, e, layer, path, err);
+}
+
+static int copy_dir(struct copy *c, const char *top, const char *dest, struct err *err)
+{
+    struct entry there;
+    if (plan_find(c->plan, dest, &there) && *dest && there.type != ENTRY_DIR)
+        return err_set(err, ERR_USAGE, "cannot copy to non-directory: /%s", dest);
+    if (plan_dir(c->plan, dest, err) < 0)
+        return err->code;
+    struct subtree t = { .c = c, .top = top, .dest = dest };
+    return view_walk(c->source, top, put_below, &t, err);
+}
+
+/* Go's filepath.Base of the source as written. */
+static const char *base_of(const char *path)
+{
+    const char *base = path_base(path);
+    return *base ? base : path;
+}
+
+static int copy_file(struct copy *c, const char *as_written, const struct entry *e, size_t layer,
+                     const char *dest, struct err *err)
+{
+    struct entry there;
+    bool into = *dest == '\0' || c->dest_is_dir ||
+                (plan_find(c->plan, dest, &there) && there.type == ENTRY_DIR);
+    if (c->exclude != NULL && ignore_match(c->exclude, base_of(as_written)))
+        return 0;
+    if (!into)
+        return put(c, e, layer, dest, err);
+    const char *base = base_of(as_written);
+    AUTO(mem_free) char *path = *dest ? str_printf("%s/%s", dest, base) : str_dup(base);
+    return put(c, e, layer, path, err);
+}
+
+/* One path of the source view, links in it followed. */
+static int copy_one(struct copy *c, const char *path, struct err *err)
+{
+    AUTO(mem_free) char *real = NULL;
+    if (view_resolve(c->source, path, true, &real, NULL, err) < 0)
+        return err->code == ERR_NOT_FOUND ? copy_not_found(path, err) : err->code;
+    AUTO(mem_free) char *dest = resolve_dest(c, c->dest, true, err);
+    if (dest == NULL)
+        return err->code;
+    struct entry e;
+    size_t layer = 0;
+    if (!view_find(c->source, real, &e, &layer))
+        return copy_not_found(path, err);
+    if (e.type == ENTRY_DIR)
+        return copy_dir(c, real, dest, err);
+    if (c->i->kind == INSTR_ADD && e.type == ENTRY_FILE && c->i->copy.unpack != INSTR_FALSE) {
+        int is_archive = copy_is_archive(c, &e, layer, err);
+        if (is_archive < 0)
+            return is_archive;
+        if (is_archive)
+            return copy_add_archive(c, &e, layer, dest, err);
+    }
+    return copy_file(c, path, &e, layer, dest, err);
+}
+
+int copy_not_found(const char *path, struct err *err)
+{
+    return err_set(err, ERR_USAGE,
+                   "failed to compute cache key: failed to calculate checksum of ref context: "
+                   "\"/%s\": not found",
+                   path);
+}
+
+/* All paths of the view that a pattern with wildcards matches, in order. */
+struct matches {
+    const char *pattern;
+    size_t depth; /* components of the pattern */
+    struct strv found;
+};
+
+static size_t components(const char *path)
+{
+    size_t n = *path != '\0';
+    for (; *path; path++)
+        n += *path == '/';
+    return n;
+}
+
+/* view_fn */
+static int match_entry(void *arg, const struct entry *e, size_t layer UNUSED, struct err *err)
+{
+    struct matches *m = arg;
+    bool hit = false;
+    if (*e->path == '\0' || components(e->path) != m->depth)
+        return 0;
+    if (glob_match(m->pattern, e->path, &hit, err) < 0)
+        return err->code;
+    if (hit)
+        strv_add(&m->found, e->path);
+    return 0;
+}
+
+static int copy_source(struct copy *c, const char *source, struct err *err)
+{
+    AUTO(mem_free) char *rooted = str_printf("/%s", source);
+    AUTO(mem_free) char *clean = path_clean(rooted);
+    if (!glob_has_magic(clean + 1))
+        return copy_one(c, clean + 1, err);
+    struct matches m = { .pattern = clean + 1, .depth = components(clean + 1) };
+    AUTO(mem_free) char *plain = str_ndup(clean + 1, strcspn(clean + 1, "*?[\\"));
+    char *slash = strrchr(plain, '/');
+    plain[slash ? slash - plain : 0] = '\0';
+    int rc = view_walk(c->source, plain, match_entry, &m, err);
+    for (size_t k = 0; rc == 0 && k < m.found.n; k++)
+        rc = copy_one(c, m.found.v[k], err);
+    strv_release(&m.found);
+    return rc;
+}
+
+/* COPY <<EOF: a file of its own. */
+static int copy_heredoc(struct copy *c, const struct instr_file *f, struct err *err)
+{
+    struct entry e = { .path = f->name,
+                       .type = ENTRY_FILE,
+                       .mode = 0644,
+                       .size = strlen(f->data),
+                       .mtime = c->st->b->epoch >= 0 ? c->st->b->epoch : 0 };
+    digest_of(f->data, e.size, &e.content);
+    set_metadata(c, &e);
+    AUTO(mem_free) char *dest = resolve_dest(c, c->dest, true, err);
+    if (dest == NULL)
+        return err->code;
+    struct entry there;
+    bool into = c->dest_is_dir || *dest == '\0' ||
+                (plan_find(c->plan, dest, &there) && there.type == ENTRY_DIR);
+    AUTO(mem_free)
+    char *path = into && *dest ? str_printf("%s/%s", dest, base_of(f->name))
+                 : into        ? str_dup(base_of(f->name))
+                               : str_dup(dest);
+    struct origin o = { .kind = ORIGIN_BYTES };
+    buf_adds(&o.bytes, f->data);
+    e.path = path;
+    return plan_put(c->plan, &e, &o, err);
+}
+
+static bool is_remote(const char *source)
+{
+    static const char *const heads[] = { "http://", "https://", "git://", "git@", "ssh://" };
+    for (size_t k = 0; k < ARRAY_LEN(heads); k++)
+        if (str_starts(source, heads[k]))
+            return true;
+    return false;
+}
+
+static int plan_sources(struct copy *c, struct err *err)
+{
+    const struct instr_copy *x = &c->i->copy;
+    for (size_t k = 0; c->i->kind == INSTR_ADD && k < x->sources.n; k++)
+        if (is_remote(x->sources.v[k]))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "ADD of '%s': URLs are not supported by this version of shale",
+                           x->sources.v[k]);
+    if (open_sources(c, err) < 0 || make_dest_dir(c, err) < 0)
+        return err->code;
+    for (size_t k = 0; k < x->sources.n; k++)
+        if (copy_source(c, x->sources.v[k], err) < 0)
+            return err->code;
+    for (size_t k = 0; k < x->files.n; k++)
+        if (copy_heredoc(c, &x->files.v[k], err) < 0)
+            return err->code;
+    return 0;
+}
+
+int copy_blame(struct copy *c, struct err *err)
+{
+    struct build *b = c->st->b;
+    err_at(err, c->i->line, c->i->line_end);
+    AUTO(mem_free) char *name = stage_vertex_name(c->st, c->i);
+    int v = vertex_begin(b->e, "%s", name);
+    vertex_end(b->e, v, err->code == ERR_CANCELLED ? VERTEX_CANCELED : VERTEX_ERROR, err->msg, 0);
+    pthread_mutex_lock(&b->lock);
+    if (b->result->failed_vertex == 0 && err->code != ERR_CANCELLED)
+        b->result->failed_vertex = v;
+    pthread_mutex_unlock(&b->lock);
+    return err->code;
+}
+
+static int make_copy(struct step *s, const struct layer **ret, struct err *err)
+{
+    struct copy *c = s->arg;
+    if (copy_unpack_archives(c, err) < 0)
+        return err->code;
+    *ret = plan_make(c->plan, err);
+    return *ret == NULL ? err->code : 0;
+}
+
+int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
+{
+    AUTO(copy_release) struct copy c = { .st = st, .i = i };
+    struct content_id id;
+    if (parse_options(&c, err) < 0)
+        return err_at(err, i->line, i->line_end);
+    clean_dest(&c);
+    c.plan = plan_new(st->b->store, state_view(&st->state), st->b->context,
+                      c.has_owner ? c.ids.uid : 0, c.has_owner ? c.ids.gid : 0, st->b->epoch);
+    if (plan_sources(&c, err) < 0 || plan_content_id(c.plan, &id, err) < 0)
+        return copy_blame(&c, err);
+    AUTO(key_free) struct key *k = key_new("copy");
+    key_digest(k, "content", &id.d);
+    copy_archives_key(&c, k);
+    AUTO(buf_release) struct buf created_by = BUF_INIT;
+    created_by_copy(&created_by, i);
+    struct step step = {
+        .st = st, .i = i, .key = k, .created_by = buf_str(&created_by), .make = make_copy, .arg = &c
+    };
+    return step_do(&step, err);
+}
