@@ -31,8 +31,8 @@ void buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 /* Room for n more bytes at data + len; the caller raises len by what it wrote. */
 char *buf_room(struct buf *b, size_t n);
 void buf_truncate(struct buf *b, size_t len);
-const char *buf_str(const struct buf *b);      /* never NULL */
-char *buf_take(struct buf *b) OWNED(mem_free); /* never NULL; b is empty afterwards */
+const char *buf_str(const struct buf *b);              /* never NULL */
+char *buf_take(struct buf *b) OWNED(mem_free) NONNULL; /* never NULL; b is empty afterwards */
 
 struct strv {
     char **v;
@@ -55,14 +55,12 @@ void strv_append(struct strv *dst, const struct strv *src);
 void strv_remove(struct strv *s, size_t i);
 void strv_sort(struct strv *s); /* bytewise */
 bool strv_has(const struct strv *s, const char *str);
-bool strv_equal(const struct strv *a, const struct strv *b);
 /* Splits at every sep; "" gives no element. */
 void strv_split(struct strv *s, const char *str, char sep);
-char *strv_join(const struct strv *s, const char *sep) OWNED(mem_free);
+char *strv_join(const struct strv *s, const char *sep) OWNED(mem_free) NONNULL;
 
 /* "K=V" lists, as an environment: later sets replace in place, order is kept. */
 void env_set(struct strv *env, const char *key, const char *value);
 const char *env_get(const struct strv *env, const char *key); /* NULL: not there; borrowed */
-void env_unset(struct strv *env, const char *key);
 
 #endif

@@ -12,7 +12,7 @@
 struct cancel;
 void cancel_free(struct cancel *c);
 DEFINE_AUTO(struct cancel, cancel_free);
-struct cancel *cancel_new(void) OWNED(cancel_free);
+struct cancel *cancel_new(void) OWNED(cancel_free) NONNULL;
 void cancel_set(struct cancel *c, int signo); /* signo 0: another part failed */
 bool cancel_is_set(const struct cancel *c);   /* NULL: false */
 int cancel_signal(const struct cancel *c);    /* the signal, 0 when none */

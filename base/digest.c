@@ -12,11 +12,6 @@ bool digest_eq(const struct digest *a, const struct digest *b)
     return memcmp(a->b, b->b, DIGEST_LEN) == 0;
 }
 
-int digest_cmp(const struct digest *a, const struct digest *b)
-{
-    return memcmp(a->b, b->b, DIGEST_LEN);
-}
-
 bool digest_is_zero(const struct digest *d)
 {
     static const struct digest zero;

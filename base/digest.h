@@ -36,7 +36,6 @@ struct cache_key {
 };
 
 bool digest_eq(const struct digest *a, const struct digest *b);
-int digest_cmp(const struct digest *a, const struct digest *b);
 bool digest_is_zero(const struct digest *d);
 /* 64 lower-case hex digits and a NUL. Returns ret. */
 const char *digest_hex(const struct digest *d, char ret[DIGEST_HEX_LEN + 1]);
@@ -53,7 +52,7 @@ int digest_parse(const char *s, struct digest *ret, struct err *err);
 struct hasher;
 void hasher_free(struct hasher *h);
 DEFINE_AUTO(struct hasher, hasher_free);
-struct hasher *hasher_new(void) OWNED(hasher_free);
+struct hasher *hasher_new(void) OWNED(hasher_free) NONNULL;
 void hasher_add(struct hasher *h, const void *p, size_t n);
 /* Gives the digest and starts over. */
 void hasher_end(struct hasher *h, struct digest *ret);

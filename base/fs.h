@@ -90,11 +90,11 @@ int inroot_read(int rootfd, const char *path, size_t max, struct buf *ret, struc
  * Pure text. path_clean: as Go's path.Clean: no "//", "." or "x/..", no
  * trailing slash; "" gives "."; a rooted path never goes above its root.
  */
-char *path_clean(const char *path) OWNED(mem_free);
+char *path_clean(const char *path) OWNED(mem_free) NONNULL;
 /* base + "/" + path, cleaned; an absolute path stands alone. */
-char *path_join(const char *base, const char *path) OWNED(mem_free);
-const char *path_base(const char *path);          /* after the last slash; borrowed */
-char *path_dir(const char *path) OWNED(mem_free); /* as Go's path.Dir */
+char *path_join(const char *base, const char *path) OWNED(mem_free) NONNULL;
+const char *path_base(const char *path);                  /* after the last slash; borrowed */
+char *path_dir(const char *path) OWNED(mem_free) NONNULL; /* as Go's path.Dir */
 /* Order in which a directory comes straight before everything below it: '/' sorts lowest. */
 int path_cmp(const char *a, const char *b);
 bool path_is_below(const char *path,

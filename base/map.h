@@ -15,7 +15,7 @@ struct map;
 /* free_value may be NULL: values are then borrowed. */
 void map_free(struct map *m);
 DEFINE_AUTO(struct map, map_free);
-struct map *map_new(void (*free_value)(void *)) OWNED(map_free);
+struct map *map_new(void (*free_value)(void *)) OWNED(map_free) NONNULL;
 
 size_t map_len(const struct map *m);
 void *map_get(const struct map *m, const char *key); /* NULL: not there */

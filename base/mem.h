@@ -17,17 +17,17 @@ static inline void mem_free_at(void *pp)
     mem_free(*(void **)pp);
 }
 
-void *mem_alloc(size_t n) OWNED(mem_free);  /* not cleared; n 0 gives a valid pointer */
-void *mem_zalloc(size_t n) OWNED(mem_free); /* cleared */
-void *mem_calloc(size_t n, size_t size) OWNED(mem_free); /* cleared, overflow aborts */
+void *mem_alloc(size_t n) OWNED(mem_free) NONNULL;  /* not cleared; n 0 gives a valid pointer */
+void *mem_zalloc(size_t n) OWNED(mem_free) NONNULL; /* cleared */
+void *mem_calloc(size_t n, size_t size) OWNED(mem_free) NONNULL; /* cleared, overflow aborts */
 /* Consumes p. Overflow aborts. */
-void *mem_grow(void *p, size_t n, size_t size) __attribute__((warn_unused_result));
-void *mem_dup(const void *p, size_t n) OWNED(mem_free);
+void *mem_grow(void *p, size_t n, size_t size) __attribute__((warn_unused_result)) NONNULL;
+void *mem_dup(const void *p, size_t n) OWNED(mem_free) NONNULL;
 
-char *str_dup(const char *s) OWNED(mem_free);            /* NULL gives NULL */
-char *str_ndup(const char *s, size_t n) OWNED(mem_free); /* stops at a NUL */
-char *str_printf(const char *fmt, ...) OWNED(mem_free) PRINTF(1, 2);
-char *str_vprintf(const char *fmt, va_list ap) OWNED(mem_free) PRINTF(1, 0);
+char *str_dup(const char *s) OWNED(mem_free);                    /* NULL gives NULL */
+char *str_ndup(const char *s, size_t n) OWNED(mem_free) NONNULL; /* stops at a NUL */
+char *str_printf(const char *fmt, ...) OWNED(mem_free) NONNULL PRINTF(1, 2);
+char *str_vprintf(const char *fmt, va_list ap) OWNED(mem_free) NONNULL PRINTF(1, 0);
 
 bool str_eq(const char *a, const char *b); /* NULL equals only NULL */
 bool str_starts(const char *s, const char *prefix);

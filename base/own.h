@@ -20,6 +20,9 @@
 #define OWNED(fn) __attribute__((malloc(fn, 1), warn_unused_result))
 #endif
 
+/* Never NULL: out of memory ends the process. */
+#define NONNULL __attribute__((returns_nonnull))
+
 #define AUTO(fn) __attribute__((cleanup(fn##_at)))
 
 #define TAKE(p)                  \

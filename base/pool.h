@@ -21,11 +21,12 @@ struct group;
 
 void pool_free(struct pool *p); /* waits for what runs */
 DEFINE_AUTO(struct pool, pool_free);
-struct pool *pool_new(unsigned n_threads) OWNED(pool_free); /* 0: one per online core, 2..16 */
+struct pool *pool_new(unsigned n_threads)
+    OWNED(pool_free) NONNULL; /* 0: one per online core, 2..16 */
 
 void group_free(struct group *g); /* waits first */
 DEFINE_AUTO(struct group, group_free);
-struct group *group_new(struct pool *p) OWNED(group_free);
+struct group *group_new(struct pool *p) OWNED(group_free) NONNULL;
 void group_run(struct group *g, int (*task)(void *arg, struct err *err), void *arg);
 bool group_failed(struct group *g);
 /* 0, or the code and text of the first task that failed. */

@@ -35,18 +35,18 @@ int sink_finish(struct sink *s, struct err *err);
 void sink_free(struct sink *s); /* NULL is fine */
 DEFINE_AUTO(struct sink, sink_free);
 
-struct sink *sink_fd(int fd, bool own) OWNED(sink_free); /* own: closed with the sink */
+struct sink *sink_fd(int fd, bool own) OWNED(sink_free) NONNULL; /* own: closed with the sink */
 struct sink *sink_buf(struct buf *b, size_t max)
-    OWNED(sink_free); /* over max: ERR_CORRUPT; b borrowed */
-struct sink *sink_null(void) OWNED(sink_free);
+    OWNED(sink_free) NONNULL; /* over max: ERR_CORRUPT; b borrowed */
+struct sink *sink_null(void) OWNED(sink_free) NONNULL;
 /* Passes on and hashes; the digest is in *ret after finish. next may be NULL (hash only). */
-struct sink *sink_hash(struct sink *next, struct digest *ret) OWNED(sink_free);
+struct sink *sink_hash(struct sink *next, struct digest *ret) OWNED(sink_free) NONNULL;
 /* Counts what passes into *count (updated at every write). */
-struct sink *sink_count(struct sink *next, uint64_t *count) OWNED(sink_free);
+struct sink *sink_count(struct sink *next, uint64_t *count) OWNED(sink_free) NONNULL;
 /* Writes everything to both. */
-struct sink *sink_tee(struct sink *a, struct sink *b) OWNED(sink_free);
+struct sink *sink_tee(struct sink *a, struct sink *b) OWNED(sink_free) NONNULL;
 /* Runs next on a thread of its own behind a bounded queue (about 4 MiB); write blocks when full. */
-struct sink *sink_async(struct sink *next) OWNED(sink_free);
+struct sink *sink_async(struct sink *next) OWNED(sink_free) NONNULL;
 
 enum compression {
     COMPRESSION_NONE,
@@ -67,7 +67,8 @@ const char *compression_name(enum compression c);
  * however it is cut into writes and on every machine with the same zlib or zstd. Other kinds than
  * those with a name: not allowed.
  */
-struct sink *sink_compress(struct sink *next, enum compression c, int level) OWNED(sink_free);
+struct sink *sink_compress(struct sink *next, enum compression c, int level)
+    OWNED(sink_free) NONNULL;
 
 struct source {
     /* Bytes read, 0 at the end, negative code on error. */
@@ -81,16 +82,17 @@ ssize_t source_read_full(struct source *s, void *p, size_t n, struct err *err);
 void source_free(struct source *s);
 DEFINE_AUTO(struct source, source_free);
 
-struct source *source_fd(int fd, bool own) OWNED(source_free);
-struct source *source_mem(const void *p, size_t n) OWNED(source_free); /* borrowed bytes */
+struct source *source_fd(int fd, bool own) OWNED(source_free) NONNULL;
+struct source *source_mem(const void *p, size_t n) OWNED(source_free) NONNULL; /* borrowed bytes */
 /* Passes through and hashes; *ret is written when the end is reached. */
-struct source *source_hash(struct source *next, struct digest *ret) OWNED(source_free);
+struct source *source_hash(struct source *next, struct digest *ret) OWNED(source_free) NONNULL;
 /* Passes through; after the end or at free what was read is in *count. */
-struct source *source_count(struct source *next, uint64_t *count) OWNED(source_free);
+struct source *source_count(struct source *next, uint64_t *count) OWNED(source_free) NONNULL;
 /* Copies what passes into sink (borrowed). */
-struct source *source_tee(struct source *next, struct sink *copy) OWNED(source_free);
+struct source *source_tee(struct source *next, struct sink *copy) OWNED(source_free) NONNULL;
 /* More than max bytes: ERR_CORRUPT with what ("layer", ...) in the message. */
-struct source *source_limit(struct source *next, uint64_t max, const char *what) OWNED(source_free);
+struct source *source_limit(struct source *next, uint64_t max, const char *what)
+    OWNED(source_free) NONNULL;
 /*
  * Decompresses by magic bytes: gzip (all members), zstd (all frames, window
  * <= 128 MiB), bzip2 and xz (through libarchive), anything else as it is.

@@ -90,16 +90,6 @@ bool strv_has(const struct strv *s, const char *str)
     return false;
 }
 
-bool strv_equal(const struct strv *a, const struct strv *b)
-{
-    if (a->n != b->n)
-        return false;
-    for (size_t i = 0; i < a->n; i++)
-        if (strcmp(a->v[i], b->v[i]) != 0)
-            return false;
-    return true;
-}
-
 void strv_split(struct strv *s, const char *str, char sep)
 {
     if (*str == '\0')
@@ -150,10 +140,4 @@ const char *env_get(const struct strv *env, const char *key)
     size_t i = env_find(env, key);
 
     return i < env->n ? env->v[i] + strlen(key) + 1 : NULL;
-}
-
-void env_unset(struct strv *env, const char *key)
-{
-    for (size_t i; (i = env_find(env, key)) < env->n;)
-        strv_remove(env, i);
 }

@@ -19,7 +19,6 @@ struct pattern {
 struct ignore {
     struct pattern *patterns;
     size_t n, cap;
-    bool has_exceptions;
 };
 
 static void pattern_release(struct pattern *p)
@@ -125,7 +124,6 @@ static int add_pattern(struct ignore *ig, const char *text, struct err *err)
         return err_wrap(err, "bad ignore pattern '%s'", trimmed);
     MEM_ROOM(ig->patterns, ig->n, ig->cap);
     ig->patterns[ig->n++] = p;
-    ig->has_exceptions |= p.exception;
     p = (struct pattern){ .text = NULL };
     return 0;
 }
@@ -205,11 +203,6 @@ int ignore_read(const char *text, size_t n, struct strv *ret, struct err *err)
 size_t ignore_len(const struct ignore *ig)
 {
     return ig->n;
-}
-
-bool ignore_has_exceptions(const struct ignore *ig)
-{
-    return ig->has_exceptions;
 }
 
 const char *ignore_pattern(const struct ignore *ig, size_t i, bool *ret_exception)

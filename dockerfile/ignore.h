@@ -38,8 +38,7 @@ struct ignore *ignore_new(const struct strv *patterns, struct err *err) OWNED(ig
 /* Text to the list of patterns that ignore_new takes; ret is cleared first. */
 int ignore_read(const char *text, size_t n, struct strv *ret, struct err *err);
 
-size_t ignore_len(const struct ignore *ig);          /* patterns */
-bool ignore_has_exceptions(const struct ignore *ig); /* any '!' */
+size_t ignore_len(const struct ignore *ig); /* patterns */
 /* The i-th pattern, cleaned, without '!'. */
 const char *ignore_pattern(const struct ignore *ig, size_t i, bool *ret_exception);
 

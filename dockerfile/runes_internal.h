@@ -6,6 +6,7 @@
 #define SHALE_DOCKERFILE_RUNES_INTERNAL_H
 
 #include "base/buf.h"
+#include "dockerfile/quote.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,8 +26,5 @@ bool rune_is_digit(uint32_t r);
 /* n bytes at s without white space at both ends; *ret_n is what is left. */
 const char *text_trim(const char *s, size_t n, size_t *ret_n);
 const char *text_trim_left(const char *s, size_t n, size_t *ret_n);
-
-/* s in double quotes with escapes, as Go's %q. "\xC0\x80" stands for a NUL. */
-void text_quote(struct buf *b, const char *s);
 
 #endif

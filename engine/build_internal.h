@@ -32,6 +32,7 @@ struct state {
     struct strv env;            /* what a process would see: ENV and ARG, the later wins */
     struct arg *args;
     size_t n_args;
+    size_t history_bytes;  /* of the texts added here */
     size_t n_base_history; /* entries that came with the base image */
     bool cmd_set;          /* CMD stood in this stage */
 };
@@ -46,6 +47,12 @@ void state_add_layer(struct state *s, const struct layer *l);
 void state_declare_arg(struct state *s, const char *key, const char *value);
 /* Adds an entry; created_s 0: no layer of its own. */
 void state_add_history(struct state *s, const char *created_by, bool has_layer, int64_t created_s);
+/*
+ * ERR_USAGE when environment, labels and history have grown beyond STATE_TEXT_MAX together: one value
+ * is bounded by expansion, many of them are not ("ENV b=$a$a" and a thousand names).
+ */
+#define STATE_TEXT_MAX (16u << 20)
+int state_check_size(const struct state *s, struct err *err);
 /* The key fields that say what is below a step. */
 void state_key(struct key *k, const struct state *s);
 

@@ -13,10 +13,30 @@ bool stage_no_cache(const struct build_stage *st)
     return o->no_cache || (st->def->name != NULL && strv_has(&o->no_cache_filter, st->def->name));
 }
 
+/*
+ * A stage that only a trigger asks for (ONBUILD COPY --from=X): nobody knew that it would be
+ * needed. It is built by the thread that waits for it. Called with the lock held.
+ */
+static int run_now(struct build_stage *st, struct err *err)
+{
+    struct build *b = st->b;
+    st->needed = true;
+    pthread_mutex_unlock(&b->lock);
+    int rc = stage_run(st, err);
+    pthread_mutex_lock(&b->lock);
+    st->phase = rc < 0 ? STAGE_FAILED : STAGE_DONE;
+    pthread_cond_broadcast(&b->phase_changed);
+    return rc;
+}
+
 int stage_wait(struct build *b, size_t index, struct err *err)
 {
     struct build_stage *st = &b->stages[index];
     pthread_mutex_lock(&b->lock);
+    if (!st->needed && st->phase == STAGE_WAITING && run_now(st, err) < 0) {
+        pthread_mutex_unlock(&b->lock);
+        return err->code;
+    }
     while (st->phase == STAGE_WAITING)
         pthread_cond_wait(&b->phase_changed, &b->lock);
     bool failed = st->phase == STAGE_FAILED;
@@ -82,6 +102,7 @@ static void from_scratch(struct build_stage *st)
     struct image_config empty;
     image_config_init(&empty);
     empty.platform = st->platform;
+    empty.workdir = str_dup("/");
     state_from_image(&st->state, &empty, NULL, 0);
     image_config_release(&empty);
 }
@@ -155,12 +176,23 @@ static int from_image(struct build_stage *st, struct err *err)
     return 0;
 }
 
+/* What an ARG of the earlier stage said about an ENV is over: in BuildKit too ENV is set anew. */
+static void config_env_again(struct state *s)
+{
+    for (size_t i = 0; i < s->config.env.n; i++) {
+        const char *pair = s->config.env.v[i], *eq = strchr(pair, '=');
+        AUTO(mem_free) char *key = str_ndup(pair, eq ? (size_t)(eq - pair) : strlen(pair));
+        env_set(&s->env, key, eq ? eq + 1 : "");
+    }
+}
+
 static int start_from(struct build_stage *st, struct err *err)
 {
     if (st->base_stage >= 0) {
         if (stage_wait(st->b, (size_t)st->base_stage, err) < 0)
             return err->code;
         state_copy(&st->state, &st->b->stages[st->base_stage].state);
+        config_env_again(&st->state);
         return 0;
     }
     if (str_eq(st->base, "scratch")) {
@@ -207,6 +239,8 @@ static int carry_out(struct build_stage *st, const struct instr *i, struct err *
         return err->code;
     AUTO(instr_free) struct instr *x = instr_expand(i, &env, st->b->df->escape, NULL, err);
     if (x == NULL)
+        return err_at(err, i->line, i->line_end);
+    if (state_check_size(&st->state, err) < 0)
         return err_at(err, i->line, i->line_end);
     if (is_meta(x->kind))
         return do_meta(&st->state, x, true, err);

@@ -48,6 +48,7 @@ void state_copy(struct state *dst, const struct state *src)
     put_layers(dst, src->layers, src->n_layers);
     strv_copy(&dst->env, &src->env);
     dst->n_base_history = src->n_base_history;
+    dst->history_bytes = src->history_bytes;
     for (size_t i = 0; i < src->n_args; i++)
         state_declare_arg(dst, src->args[i].key, src->args[i].value);
 }
@@ -99,7 +100,32 @@ void state_add_history(struct state *s, const char *created_by, bool has_layer, 
     const char *created = NULL;
     if (has_layer)
         created = clock_format((struct clock_time){ .s = created_s }, text);
+    s->history_bytes += strlen(created_by);
     image_config_add_history(&s->config, created, created_by, COMMENT, !has_layer);
+}
+
+static size_t strv_bytes(const struct strv *v)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n; i++)
+        n += strlen(v->v[i]);
+    return n;
+}
+
+int state_check_size(const struct state *s, struct err *err)
+{
+    size_t n = s->history_bytes + strv_bytes(&s->env) + strv_bytes(&s->config.env);
+    const char *key;
+    void *value;
+    for (size_t i = 0; map_next(s->config.labels, &i, &key, &value);)
+        n += strlen(key) + strlen(value);
+    for (size_t i = 0; i < s->n_args; i++)
+        n += strlen(s->args[i].key) + (s->args[i].value ? strlen(s->args[i].value) : 0);
+    if (n <= STATE_TEXT_MAX)
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "environment, labels and history of the stage are over %u bytes together",
+                   STATE_TEXT_MAX);
 }
 
 void state_key(struct key *k, const struct state *s)

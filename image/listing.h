@@ -67,7 +67,7 @@ struct entry {
 struct listing_builder;
 void listing_builder_free(struct listing_builder *b);
 DEFINE_AUTO(struct listing_builder, listing_builder_free);
-struct listing_builder *listing_builder_new(void) OWNED(listing_builder_free);
+struct listing_builder *listing_builder_new(void) OWNED(listing_builder_free) NONNULL;
 /*
  * Any order; everything is copied; a later entry of the same path replaces the
  * earlier one (a directory over a directory keeps what is below). What its type has no use for (a
@@ -100,7 +100,7 @@ DEFINE_AUTO(struct listing, listing_free);
 struct listing *listing_open_buf(struct buf *b, struct err *err) OWNED(listing_free);
 /* Maps the file; fd may be closed afterwards. */
 struct listing *listing_open_fd(int fd, struct err *err) OWNED(listing_free);
-struct listing *listing_empty(void) OWNED(listing_free);
+struct listing *listing_empty(void) OWNED(listing_free) NONNULL;
 
 size_t listing_len(const struct listing *l);
 /* Identity of what it contains: SHA-256 over all entries without times. Stored in the header. */

@@ -40,6 +40,7 @@ struct listing_builder {
     uint32_t *slots; /* 1 + node, 0: free */
     size_t n_slots;  /* a power of two */
     size_t n;        /* entries */
+    uint64_t kept;   /* bytes behind the pointers of inodes */
 };
 
 /* ---- The tree ---- */
@@ -296,6 +297,20 @@ static void copy_xattrs(struct entry *to, const struct entry *from)
     to->n_xattrs = from->n_xattrs;
 }
 
+/* What an inode made of e keeps in memory, replaced ones too: they go with the builder. */
+static int count_kept(struct listing_builder *b, const struct entry *e, struct err *err)
+{
+    uint64_t n = e->type == ENTRY_LINK ? strlen(e->target) : 0;
+    if (e->type == ENTRY_FILE && e->inline_data && e->size <= LISTING_INLINE_MAX)
+        n += e->size;
+    for (size_t i = 0; i < e->n_xattrs; i++)
+        n += strlen(e->xattrs[i].name) + e->xattrs[i].len + 2 * sizeof(struct entry_xattr);
+    if (n > LISTING_KEPT_MAX - b->kept)
+        return err_set(err, ERR_CORRUPT, "listing: more than 1 GiB of xattrs and link targets");
+    b->kept += n;
+    return 0;
+}
+
 /* Only what the type has a use for, so that equal entries are equal bytes. */
 static uint32_t inode_add(struct listing_builder *b, const struct entry *e)
 {
@@ -389,6 +404,8 @@ int listing_builder_add(struct listing_builder *b, const struct entry *e, struct
         return add_whiteout(b, i, e, err);
     if (e->type == ENTRY_FILE && e->hardlink)
         return add_hardlink(b, i, e, err);
+    if (count_kept(b, e, err) < 0)
+        return err->code;
     uint32_t inode = inode_add(b, e);
     if (duplicate_xattr(&b->inodes[inode]))
         return bad_entry(err, e, "the same xattr twice");

@@ -16,6 +16,8 @@
 #define LISTING_XATTR_MAX 65536u /* bytes of one value */
 #define LISTING_XATTRS_MAX 4096u /* of one entry */
 #define LISTING_NONE UINT32_MAX
+/* Bytes of xattrs, targets and content that a builder keeps: a small tar can name very many. */
+#define LISTING_KEPT_MAX ((uint64_t)1 << 30)
 
 enum {
     HEAD_VERSION = 8,

@@ -147,14 +147,6 @@ void descriptor_release(struct descriptor *d)
     memset(d, 0, sizeof(*d));
 }
 
-void descriptor_copy(struct descriptor *dst, const struct descriptor *src)
-{
-    struct descriptor d = *src;
-    d.media_type = str_dup(src->media_type);
-    d.annotations = json_deep_copy(src->annotations);
-    *dst = d;
-}
-
 static int descriptor_fill(const json_t *obj, const char *what, struct descriptor *d,
                            struct err *err)
 {

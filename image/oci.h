@@ -53,8 +53,6 @@ struct descriptor {
     json_t *annotations; /* object or NULL, owned */
 };
 void descriptor_release(struct descriptor *d);
-/* dst is written over, not released. */
-void descriptor_copy(struct descriptor *dst, const struct descriptor *src);
 
 struct manifest {
     enum doc_kind kind;

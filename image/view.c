@@ -99,7 +99,8 @@ bool view_find(const struct view *v, const char *path, struct entry *ret, size_t
             listing_at(v->layers[k], p.i, &e);
             if (e.type == ENTRY_WHITEOUT || (e.type != ENTRY_DIR && implied != NO_LAYER))
                 break;
-            *ret = e;
+            if (ret)
+                *ret = e;
             if (ret_layer)
                 *ret_layer = k;
             return true;
@@ -111,8 +112,10 @@ bool view_find(const struct view *v, const char *path, struct entry *ret, size_t
     }
     if (implied == NO_LAYER && len > 0)
         return false;
-    *ret = bare_dir;
-    ret->path = path;
+    if (ret) {
+        *ret = bare_dir;
+        ret->path = path;
+    }
     if (ret_layer)
         *ret_layer = implied == NO_LAYER ? 0 : implied;
     return true;

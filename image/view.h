@@ -18,11 +18,11 @@ struct view;
 void view_free(struct view *v);
 DEFINE_AUTO(struct view, view_free);
 /* lowest layer first; n may be 0 (an empty root). The array is copied, the listings are not. */
-struct view *view_new(const struct listing *const *layers, size_t n) OWNED(view_free);
+struct view *view_new(const struct listing *const *layers, size_t n) OWNED(view_free) NONNULL;
 
 /*
- * The entry at exactly this path (clean, no link is followed); ret_layer (may be
- * NULL) is the index of the layer that has it. The root directory is always
+ * The entry at exactly this path (clean, no link is followed); ret_layer is the index of the layer
+ * that has it. Both may be NULL. The root directory is always
  * there (0755 root when no layer says otherwise). A directory without an entry has path itself as
  * its name, borrowed from the caller. A hard link's entry is whole; the other name may be hidden.
  */

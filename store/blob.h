@@ -21,7 +21,7 @@ DEFINE_AUTO(struct blob_writer, blob_writer_free);
 struct blob_writer *blob_writer_open(struct store *s, struct err *err) OWNED(blob_writer_free);
 int blob_writer_add(struct blob_writer *w, const void *p, size_t n, struct err *err);
 /* A sink that adds to w; w stays the caller's. */
-struct sink *blob_writer_sink(struct blob_writer *w) OWNED(sink_free);
+struct sink *blob_writer_sink(struct blob_writer *w) OWNED(sink_free) NONNULL;
 /* Fails with ERR_CORRUPT when want is given and differs. ret_size may be NULL. */
 int blob_writer_commit(struct blob_writer *w, const struct blob_id *want, struct blob_id *ret_id,
                        uint64_t *ret_size, struct err *err);

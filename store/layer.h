@@ -96,7 +96,7 @@ int layer_blob(struct store *s, const struct layer *l, const enum compression *w
 struct content;
 void content_free(struct content *c);
 DEFINE_AUTO(struct content, content_free);
-struct content *content_new(struct store *s) OWNED(content_free);
+struct content *content_new(struct store *s) OWNED(content_free) NONNULL;
 void content_want(struct content *c, const struct layer *l, const struct entry *e);
 struct source *content_open(struct content *c, const struct layer *l, const struct entry *e,
                             struct err *err) OWNED(source_free);

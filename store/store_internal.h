@@ -36,8 +36,8 @@ void work_clear_dead(struct store *s);
 
 /*
  * A lock between everybody, threads of this process included: the byte of a
- * lock file that the digest falls on. It dies with the process. Who packs may ask for the tree's
- * (to drop a damaged one); else nobody who holds one asks for another.
+ * lock file that the digest falls on. It dies with the process. Who holds several has asked for
+ * them in the order record (a step that is made), packing, tree.
  */
 enum claim_kind { CLAIM_TREE, CLAIM_PACK, CLAIM_RECORD };
 /* An fd to be closed, or a negative code. */

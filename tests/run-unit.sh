@@ -1,28 +1,32 @@
 #!/bin/sh
 # run-unit.sh FILTER PROGRAM...: runs cmocka programs, prints failures whole and one line for each program that
-# passed; ends with "N passed, N failed". MODE=valgrind runs them under valgrind.
+# passed; cases that skip themselves are counted apart. Ends with "N passed, N failed". MODE=valgrind runs them under valgrind.
 set -u
 filter=$1
 shift
 wrap=
 [ "${MODE:-}" = valgrind ] && wrap='valgrind -q --leak-check=full --error-exitcode=99'
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 log=$(mktemp)
 for program in "$@"; do
     # shellcheck disable=SC2086
     CMOCKA_MESSAGE_OUTPUT=TAP SHALE_TEST_FILTER=$filter $wrap "$program" >"$log" 2>&1
     status=$?
-    ok=$(grep -c '^ok ' "$log") bad=$(grep '^not ok ' "$log" | grep -vc '# SKIP')
+    skip=$(grep -Ec '^(not )?ok .*# SKIP' "$log") ok=$(grep '^ok ' "$log" | grep -vc '# SKIP')
+    bad=$(grep '^not ok ' "$log" | grep -vc '# SKIP')
     if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
-    if [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ] && [ -z "$filter" ]; then bad=1; echo "$program ran no test"; fi
+    if [ "$((ok + skip))" -eq 0 ] && [ "$bad" -eq 0 ] && [ -z "$filter" ]; then bad=1; echo "$program ran no test"; fi
     if [ "$bad" -gt 0 ]; then
         echo "== $program (status $status)"
         cat "$log"
     else
-        echo "ok $ok ${program##*/}"
+        note=
+        [ "$skip" -gt 0 ] && note=" ($skip skipped)"
+        echo "ok $ok ${program##*/}$note"
     fi
-    passed=$((passed + ok)) failed=$((failed + bad))
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 done
 rm -f "$log"
+[ "$skipped" -gt 0 ] && echo "$skipped skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -96,10 +96,11 @@ static void strv_sorts_bytewise_and_finds(void **state UNUSED)
     assert_true(strv_has(&s, "b"));
     assert_false(strv_has(&s, "c"));
     strv_copy(&t, &s);
-    assert_true(strv_equal(&t, &s));
+    AUTO(mem_free) char *copied = strv_join(&t, "|");
+    assert_string_equal(copied, joined);
     strv_append(&t, &t);
     assert_int_equal(t.n, 6);
-    assert_false(strv_equal(&t, &s));
+    assert_string_equal(t.v[3], s.v[0]);
 }
 
 static void split_keeps_empty_parts_but_not_of_nothing(void **state UNUSED)
@@ -129,9 +130,6 @@ static void env_replaces_in_place(void **state UNUSED)
     assert_string_equal(env.v[0], "PATH=/usr/bin");
     assert_string_equal(env_get(&env, "PA"), "x");
     assert_null(env_get(&env, "P"));
-    env_unset(&env, "PATH");
-    assert_null(env_get(&env, "PATH"));
-    assert_int_equal(env.n, 1);
 }
 
 int main(void)

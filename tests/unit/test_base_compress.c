@@ -207,6 +207,28 @@ static void plain_bytes_pass_as_they_are(void **state UNUSED)
     assert_decompresses(&large, 999, &large, COMPRESSION_NONE);
 }
 
+/* A header with all that there may be: an extra field, a name, a comment, its own checksum. */
+static void a_gzip_header_with_every_field_is_read_however_it_is_cut(void **state UNUSED)
+{
+    static const char fields[] = "\x1f\x8b\x08\x1e\1\2\3\4\0\3\5\0extraname\0comment";
+    AUTO(buf_release) struct buf text = BUF_INIT, bare = BUF_INIT, full = BUF_INIT;
+
+    make_text(&text, 5000);
+    compress(&text, COMPRESSION_GZIP, -1, 5000, &bare);
+    buf_add(&full, fields, sizeof(fields));
+    buf_add(&full, "\x72\x2d", 2); /* the low half of the CRC-32 of fields */
+    buf_add(&full, buf_str(&bare) + 10, bare.len - 10);
+    for (size_t step = 1; step < 60; step++)
+        assert_decompresses(&full, step, &text, COMPRESSION_GZIP);
+    full.data[sizeof(fields)]++;
+    struct err err = ERR_INIT;
+    char p[64];
+    AUTO(source_free)
+    struct source *s = source_decompress(stepper_new(&full, full.len, 16), NULL, &err);
+    assert_non_null(s);
+    assert_int_equal(ERR_CORRUPT, source_read(s, p, sizeof(p), &err));
+}
+
 static void members_and_frames_follow_each_other(void **state UNUSED)
 {
     static const enum compression kinds[] = { COMPRESSION_GZIP, COMPRESSION_ZSTD };
@@ -465,6 +487,7 @@ int main(void)
         cmocka_unit_test(the_gzip_header_has_no_time_and_no_name),
         cmocka_unit_test(none_is_handed_through),
         cmocka_unit_test(plain_bytes_pass_as_they_are),
+        cmocka_unit_test(a_gzip_header_with_every_field_is_read_however_it_is_cut),
         cmocka_unit_test(members_and_frames_follow_each_other),
         cmocka_unit_test(skippable_frames_are_skipped),
         cmocka_unit_test(zeros_after_gzip_are_padding_and_other_bytes_are_not),

@@ -44,9 +44,8 @@ static void parse_takes_what_format_gives(void **state UNUSED)
     digest_of("abc", 3, &a);
     assert_ok(digest_parse("sha256:" ABC, &b, &err), &err);
     assert_true(digest_eq(&a, &b));
-    assert_int_equal(digest_cmp(&a, &b), 0);
     b.b[0]++;
-    assert_true(digest_cmp(&a, &b) < 0);
+    assert_false(digest_eq(&a, &b));
     assert_ok(digest_parse_hex(ABC, &b, &err), &err);
     assert_true(digest_eq(&a, &b));
 }

@@ -47,7 +47,8 @@ static void the_documented_example_is_what_the_code_computes(void **state UNUSED
 
 static void every_value_counts(void **state UNUSED)
 {
-    struct cache_key b = example("b"), c = example("c"), empty = example(""), absent = example(NULL);
+    struct cache_key b = example("b"), c = example("c"), empty = example(""),
+                     absent = example(NULL);
     assert_false(digest_eq(&b.d, &c.d));
     assert_false(digest_eq(&empty.d, &absent.d));
     assert_false(digest_eq(&empty.d, &b.d));

@@ -287,30 +287,76 @@ static void the_live_table_of_a_failure_is_followed_by_the_whole_log(void **stat
     assert_int_equal(lines, 20);
 }
 
-/* A terminal gives what was written piece by piece. */
-static void read_last_picture(int master, char *text, size_t size)
+static void a_failed_vertex_leaves_no_colour_behind(void **state UNUSED)
+{
+    struct screen s = open_screen(DISPLAY_PLAIN);
+    s.p->begin(s.p->arg, 1, "RUN x");
+    log_text(&s, 1, "\033[31mred\n\033[1mbold\033[0m.\nplain\n");
+    s.p->end(s.p->arg, 1, VERTEX_ERROR, "exit code: 1", 0);
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    close_screen(&s, &b);
+    assert_non_null(strstr(buf_str(&b), "T \033[31mred\033[0m\n"
+                                        "T \033[1mbold\033[0m.\n"
+                                        "T plain\n------\n"));
+}
+
+/* A terminal, both of its ends. */
+static int open_terminal(unsigned short rows, unsigned short columns, int *ret_master)
+{
+    struct winsize size = { .ws_row = rows, .ws_col = columns };
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int fd = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(ioctl(fd, TIOCSWINSZ, &size), 0);
+    *ret_master = master;
+    return fd;
+}
+
+/* A terminal gives what was written piece by piece. Until a picture with this text is whole. */
+static void read_picture(int master, const char *with, char *text, size_t size)
 {
     size_t n = 0;
     const char *last = NULL;
     while (last == NULL || strstr(last, "\033[?25h") == NULL) {
+        assert_true(n < size - 1);
         ssize_t got = read(master, text + n, size - 1 - n);
         assert_true(got > 0);
         n += (size_t)got;
         text[n] = '\0';
-        last = strstr(text, "FINISHED");
+        last = strstr(text, with);
     }
+}
+
+static void what_has_ended_makes_room_for_the_log_of_what_goes_on(void **state UNUSED)
+{
+    static char text[1 << 16];
+    int master, fd = open_terminal(14, 60, &master);
+    struct display *d = display_new(DISPLAY_TTY, fd);
+    const struct progress *p = display_progress(d);
+    for (int id = 1; id <= 10; id++) {
+        AUTO(mem_free) char *name = str_printf("ended %d", id);
+        p->begin(p->arg, id, name);
+        p->end(p->arg, id, VERTEX_DONE, NULL, 0);
+    }
+    p->begin(p->arg, 11, "at work");
+    p->log(p->arg, 11, 1, "1\n2\n3\n4\n5\n6\n7\n", 14);
+    read_picture(master, "=> # 7", text, sizeof(text));
+    const char *shown = last_picture(text);
+    assert_null(strstr(shown, " => ended 5 "));
+    assert_non_null(strstr(shown, " => ended 6 "));
+    assert_null(strstr(shown, "=> # 1"));
+    assert_non_null(strstr(shown, "=> # 2"));
+    fd_close(master); /* the rest of what is written has no reader, and no place to wait in */
+    display_free(d);
+    fd_close(fd);
 }
 
 static void colours_are_for_terminals_and_can_be_turned_off(void **state UNUSED)
 {
     for (int off = 0; off < 2; off++) {
         char text[8192] = "";
-        int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-        assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
-        int fd = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
-        assert_true(fd >= 0);
-        struct winsize size = { .ws_row = 24, .ws_col = 60 };
-        assert_int_equal(ioctl(fd, TIOCSWINSZ, &size), 0);
+        int master, fd = open_terminal(24, 60, &master);
         if (off)
             setenv("NO_COLOR", "1", 1);
         else
@@ -320,7 +366,7 @@ static void colours_are_for_terminals_and_can_be_turned_off(void **state UNUSED)
         p->begin(p->arg, 1, "a");
         p->end(p->arg, 1, VERTEX_DONE, NULL, 0);
         display_free(d);
-        read_last_picture(master, text, sizeof(text));
+        read_picture(master, "FINISHED", text, sizeof(text));
         assert_int_equal(strstr(text, "\033[34m") == NULL, off);
         const char *row = strstr(text, " => a");
         assert_non_null(row);
@@ -367,6 +413,8 @@ int main(void)
         cmocka_unit_test(raw_json_lines_are_solve_statuses),
         cmocka_unit_test(the_live_table_ends_with_every_row),
         cmocka_unit_test(the_live_table_of_a_failure_is_followed_by_the_whole_log),
+        cmocka_unit_test(a_failed_vertex_leaves_no_colour_behind),
+        cmocka_unit_test(what_has_ended_makes_room_for_the_log_of_what_goes_on),
         cmocka_unit_test(colours_are_for_terminals_and_can_be_turned_off),
         cmocka_unit_test(progress_modes_are_known_by_name),
     };

@@ -25,6 +25,8 @@ static const struct {
       "2J",
       "csi \\xc2\\x9b2J" },
     { "latin \xe9\xff", "latin \xe9\xff" },
+    { "\xc2\033]0;title\xc2\033\\", "\xc2\\x1b]0;title\xc2\\x1b\\" },
+    { "\xc2\n\xc2\xc2\x9b\xc2\r\xc2", "\xc2\n\xc2\\xc2\\x9b\xc2\r\xc2" },
     { "\033[1111111111111111111111111111m", "\\x1b[1111111111111111111111111111m" },
 };
 

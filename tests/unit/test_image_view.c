@@ -60,6 +60,9 @@ static void upper_layers_hide_lower_ones(void **state)
     assert_int_equal(layer, 9);
     assert_true(view_find(v, "d/b", &e, &layer));
     assert_int_equal(layer, 1);
+    assert_true(view_find(v, "d/b", NULL, NULL));
+    assert_true(view_find(v, "", NULL, NULL)); /* implied */
+    assert_false(view_find(v, "e/x", NULL, NULL));
 }
 
 static void a_hidden_name_of_a_hard_link_does_not_matter(void **state)

@@ -676,6 +676,47 @@ static void adopting_the_same_twice_leaves_the_second_directory(void **state)
     assert_ptr_equal(ls[0], ls[1]);
 }
 
+static void adopting_what_there_is_only_a_foreign_tree_of_makes_it_ours(void **state)
+{
+    struct scratch *x = *state;
+    const struct layer *l = NULL;
+
+    if (geteuid() != 0)
+        skip();
+    for (int i = 0; i < 2; i++) {
+        AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
+        AUTO(work_free) struct work *w = work_open(x->store, &x->err);
+        AUTO(mem_free) char *name = work_subdir(w, "upper", &x->err);
+        make_upper(x, w, name, b);
+        l = layer_adopt(x->store, b, work_dirfd(w), name, &x->err);
+        if (l == NULL)
+            fail_msg("%s", x->err.msg);
+        /* as one that was fetched, and has lost its blob since */
+        if (i == 0)
+            ask_db(x, "UPDATE layers SET is_ours = 0");
+    }
+    assert_int_equal(ask_db(x, "SELECT is_ours FROM layers"), 1);
+    assert_int_equal(ask_db(x, "SELECT boot = '' FROM trees"), 1);
+    assert_non_null(layer_get(x->store, &l->diff_id, &x->err));
+}
+
+static void adopting_what_there_is_an_unsynced_tree_of_syncs_it(void **state)
+{
+    struct scratch *x = *state;
+
+    if (geteuid() != 0)
+        skip();
+    for (int i = 0; i < 3; i++) {
+        AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
+        AUTO(work_free) struct work *w = work_open(x->store, &x->err);
+        AUTO(mem_free) char *name = work_subdir(w, "upper", &x->err);
+        make_upper(x, w, name, b);
+        store_set_durable(x->store, i == 1);
+        assert_non_null(layer_adopt(x->store, b, work_dirfd(w), name, &x->err));
+        assert_int_equal(ask_db(x, "SELECT boot = '' FROM trees"), i > 0);
+    }
+}
+
 static void adopt_refuses_a_file_that_is_not_as_listed(void **state)
 {
     struct scratch *x = *state;
@@ -858,6 +899,55 @@ static void content_comes_from_the_blob_or_the_tree(void **state)
     }
 }
 
+/* The reader of a damaged tree must not remove the sound one that was made meanwhile. */
+static void a_tree_that_was_replaced_is_not_removed_for_the_old_ones_damage(void **state)
+{
+    struct scratch *x = *state;
+    AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
+    struct work *w = work_open(x->store, &x->err);
+    AUTO(mem_free) char *name = work_subdir(w, "upper", &x->err);
+    AUTO(sink_free) struct sink *nowhere = sink_null();
+
+    if (geteuid() != 0) {
+        work_free(w);
+        skip();
+    }
+    make_upper(x, w, name, b);
+    const struct layer *l = layer_adopt(x->store, b, work_dirfd(w), name, &x->err);
+    work_free(w);
+    assert_non_null(l);
+    AUTO(mem_free) char *tree = str_printf("%s/trees/%s", x->root, DIGEST_HEX(&l->diff_id.d));
+    AUTO(mem_free) char *file = str_printf("%s/d/a", tree);
+    AUTO(mem_free) char *old = str_printf("%s/old", x->path);
+    AUTO(mem_free) char *copy = str_printf("cp -a %s %s.new", tree, old);
+    AUTO(mem_free) char *copied = str_printf("%s.new", old);
+    assert_int_equal(system(copy), 0);
+    damage_file(file, 1);
+    AUTO(source_free) struct source *from = layer_tar_source(x->store, l, &x->err);
+    assert_non_null(from);
+    assert_int_equal(rename(tree, old), 0);
+    assert_int_equal(rename(copied, tree), 0);
+    assert_int_equal(stream_copy(from, nowhere, NULL, &x->err), ERR_CORRUPT);
+    assert_true(layer_has_tree(x->store, l));
+}
+
+static void content_comes_from_another_encoding_when_one_is_damaged(void **state)
+{
+    struct scratch *x = *state;
+    const struct layer *l = ingest_members(x, members, ARRAY_LEN(members));
+    const enum compression zstd = COMPRESSION_ZSTD, gzip = COMPRESSION_GZIP;
+    AUTO(content_free) struct content *c = content_new(x->store);
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    struct layer_blob a, other;
+
+    assert_ok(layer_blob(x->store, l, &zstd, &a, &x->err), &x->err);
+    assert_ok(layer_blob(x->store, l, &gzip, &other, &x->err), &x->err);
+    damage_blob(x, &a.id);
+    read_content(c, l, "usr/bin/tool", &b);
+    assert_string_equal(buf_str(&b), "#!/bin/sh\n");
+    assert_false(blob_has(x->store, &a.id, NULL));
+}
+
 static void content_that_is_gone_says_so(void **state)
 {
     struct scratch *x = *state;
@@ -950,6 +1040,8 @@ int main(void)
         CASE(adopt_reads_hashes_and_takes_the_directory),
         CASE(an_adopted_layer_unpacks_to_what_it_was),
         CASE(adopting_the_same_twice_leaves_the_second_directory),
+        CASE(adopting_what_there_is_only_a_foreign_tree_of_makes_it_ours),
+        CASE(adopting_what_there_is_an_unsynced_tree_of_syncs_it),
         CASE(adopt_refuses_a_file_that_is_not_as_listed),
         CASE(a_layer_whose_blob_is_damaged_becomes_a_miss),
         CASE(another_encoding_steps_in_for_a_damaged_one),
@@ -957,6 +1049,8 @@ int main(void)
         CASE(a_lost_or_damaged_listing_is_made_again),
         CASE(a_foreign_layer_of_which_only_the_tree_is_left_is_a_miss),
         CASE(content_comes_from_the_blob_or_the_tree),
+        CASE(a_tree_that_was_replaced_is_not_removed_for_the_old_ones_damage),
+        CASE(content_comes_from_another_encoding_when_one_is_damaged),
         CASE(content_that_is_gone_says_so),
         cmocka_unit_test(a_feed_gives_all_bytes_and_then_the_producers_error),
         cmocka_unit_test(a_feed_nobody_reads_ends),

@@ -343,6 +343,37 @@ static void pages_damaged_while_it_is_open_cost_answers_not_the_build(void **sta
     assert_true(count_entries(x->root, "shale.db.damaged-") > 0);
 }
 
+/* What another process does that finds the index damaged. */
+static void move_index_away(struct scratch *x)
+{
+    static const char *const names[] = { "shale.db-wal", "shale.db-shm", "shale.db" };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        AUTO(mem_free) char *from = store_at(x, names[i]);
+        AUTO(mem_free) char *to = str_printf("%s/moved-%s", x->root, names[i]);
+        assert_int_equal(rename(from, to), 0);
+    }
+}
+
+static void what_is_written_after_somebody_else_began_a_new_index_is_in_that(void **state)
+{
+    struct scratch *x = *state;
+    struct cache_key key;
+    struct blob_id blob;
+    struct record r;
+
+    digest_of("key", 3, &key.d);
+    assert_int_equal(record_get(x->store, &key, &r, &x->err), ERR_NOT_FOUND); /* it is in use */
+    move_index_away(x);
+    AUTO(store_close) struct store *other = store_open(x->root, &x->err);
+    assert_non_null(other);
+    put_record_and_blob(x, &key, &blob);
+    err_clear(&x->err);
+    assert_ok(record_get(other, &key, &r, &x->err), &x->err);
+    assert_ok(record_get(x->store, &key, &r, &x->err), &x->err);
+    assert_int_equal(count_entries(x->root, "shale.db.damaged-"), 0); /* the new one is sound */
+}
+
 static void an_empty_or_missing_index_is_made_anew(void **state)
 {
     struct scratch *x = *state;
@@ -514,6 +545,7 @@ int main(void)
         CASE(another_programs_database_is_moved_aside),
         CASE(an_index_without_a_table_is_moved_aside_when_it_is_missed),
         CASE(pages_damaged_while_it_is_open_cost_answers_not_the_build),
+        CASE(what_is_written_after_somebody_else_began_a_new_index_is_in_that),
         CASE(an_empty_or_missing_index_is_made_anew),
         CASE(two_stores_of_one_process_write_at_once),
         CASE(the_log_is_written_back_when_it_is_long),

@@ -26,17 +26,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define UNIT_RUN(name, tests)                                                                      \
-    (getenv("SHALE_TEST_FILTER") && *getenv("SHALE_TEST_FILTER")                                   \
-         ? (cmocka_set_test_filter(getenv("SHALE_TEST_FILTER")),                                   \
-            cmocka_run_group_tests_name(name, tests, NULL, NULL))                                  \
+#define UNIT_RUN(name, tests)                                     \
+    (getenv("SHALE_TEST_FILTER") && *getenv("SHALE_TEST_FILTER")  \
+         ? (cmocka_set_test_filter(getenv("SHALE_TEST_FILTER")),  \
+            cmocka_run_group_tests_name(name, tests, NULL, NULL)) \
          : cmocka_run_group_tests_name(name, tests, NULL, NULL))
 
 /* Fails the case with the error's message. */
-#define assert_ok(expr, err)                                                                       \
-    do {                                                                                           \
-        if ((expr) < 0)                                                                            \
-            fail_msg("%s: %s", #expr, (err)->msg);                                                 \
+#define assert_ok(expr, err)                       \
+    do {                                           \
+        if ((expr) < 0)                            \
+            fail_msg("%s: %s", #expr, (err)->msg); \
     } while (0)
 
 /* A fresh directory; scratch_remove takes it away. */

@@ -1,0 +1,228 @@
+#include "tests/unit/image_help.h"
+
+#include "engine/layer_plan.h"
+#include "store/store.h"
+
+struct place {
+    char path[64];
+    int fd;
+    struct store *store;
+    struct listing *below;
+    struct view *view;
+    struct layer_plan *plan;
+    struct err err;
+};
+
+static int setup(void **state)
+{
+    struct place *p = mem_zalloc(sizeof(*p));
+    p->fd = scratch_make(p->path);
+    AUTO(mem_free) char *root = str_printf("%s/store", p->path);
+    p->store = store_open(root, &p->err);
+    if (p->store == NULL)
+        fail_msg("%s", p->err.msg);
+    struct entry group_dir = a_dir("shared"), old = a_dir("old");
+    group_dir.mode = 02750;
+    group_dir.gid = 8;
+    old.mtime = 1234;
+    p->below = LISTING(group_dir, old, a_file("old/f", "f"), a_dir("old/sub"),
+                       a_file("old/sub/deep", "d"), a_link("link", "old"));
+    const struct listing *layers[] = { p->below };
+    p->view = view_new(layers, 1);
+    p->plan = plan_new(p->store, p->view, NULL, 0, 0, -1);
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct place *p = *state;
+    plan_free(p->plan);
+    view_free(p->view);
+    listing_free(p->below);
+    store_close(p->store);
+    scratch_remove(p->fd, p->path);
+    mem_free(p);
+    return 0;
+}
+
+static struct origin bytes_of(const char *text)
+{
+    struct origin o = { .kind = ORIGIN_BYTES };
+    buf_adds(&o.bytes, text);
+    return o;
+}
+
+static int put(struct place *p, const char *path, const char *text)
+{
+    struct entry e = a_file(path, text);
+    struct origin o = bytes_of(text);
+    err_clear(&p->err);
+    return plan_put(p->plan, &e, &o, &p->err);
+}
+
+static void replace(struct place *p, struct entry e, const char *text)
+{
+    struct origin o = { .kind = ORIGIN_NONE };
+    if (text != NULL)
+        o = bytes_of(text);
+    assert_ok(plan_replace(p->plan, &e, &o, &p->err), &p->err);
+}
+
+static const struct listing *make(struct place *p)
+{
+    const struct layer *l = plan_make(p->plan, &p->err);
+    if (l == NULL)
+        fail_msg("%s", p->err.msg);
+    return l->listing;
+}
+
+static void directories_on_the_way_stand_in_the_layer(void **state)
+{
+    struct place *p = *state;
+    assert_ok(put(p, "old/new/deep/f", "x"), &p->err);
+    const struct listing *l = make(p);
+    struct entry e;
+    assert_listing(l, "d old|d old/new|d old/new/deep|f old/new/deep/f");
+    assert_true(listing_find(l, "old", &e));
+    assert_int_equal(e.mtime, 1234);
+    assert_true(listing_find(l, "old/new", &e));
+    assert_int_equal(e.mode, 0755);
+    assert_int_equal(e.mtime, 1234);
+}
+
+static void files_and_directories_do_not_replace_each_other(void **state)
+{
+    struct place *p = *state;
+    struct entry dir = a_dir("old/f");
+    assert_int_equal(put(p, "old/sub", "x"), ERR_USAGE);
+    assert_string_equal(p->err.msg, "cannot replace to directory /old/sub with file");
+    err_clear(&p->err);
+    assert_int_equal(plan_put(p->plan, &dir, NULL, &p->err), ERR_USAGE);
+    assert_string_equal(p->err.msg, "cannot copy to non-directory: /old/f");
+    assert_int_equal(put(p, "old/f/below", "x"), ERR_USAGE);
+}
+
+static void a_new_directory_takes_the_group_of_a_set_group_id_one(void **state)
+{
+    struct place *p = *state;
+    struct entry e;
+    assert_ok(plan_dir(p->plan, "shared/a/b", &p->err), &p->err);
+    assert_true(plan_find(p->plan, "shared/a/b", &e));
+    assert_int_equal(e.mode, 02755);
+    assert_int_equal(e.gid, 8);
+    plan_new_dirs(p->plan, 0700, true);
+    assert_ok(plan_dir(p->plan, "shared/owned", &p->err), &p->err);
+    assert_true(plan_find(p->plan, "shared/owned", &e));
+    assert_int_equal(e.mode, 02700);
+    assert_int_equal(e.gid, 0);
+}
+
+static void names_of_one_file_stay_hard_links(void **state)
+{
+    struct place *p = *state;
+    struct entry e;
+    assert_ok(put(p, "b", "x"), &p->err);
+    assert_ok(plan_link(p->plan, "a", "b", false, &p->err), &p->err);
+    const struct listing *l = make(p);
+    assert_true(listing_find(l, "a", &e));
+    assert_null(e.hardlink);
+    assert_true(listing_find(l, "b", &e));
+    assert_string_equal(e.hardlink, "a");
+}
+
+static void a_name_put_anew_leaves_its_links_alone(void **state)
+{
+    struct place *p = *state;
+    struct entry e, was = a_file("x", "first");
+    assert_ok(put(p, "a", "first"), &p->err);
+    assert_ok(plan_link(p->plan, "b", "a", false, &p->err), &p->err);
+    assert_ok(plan_link(p->plan, "c", "b", false, &p->err), &p->err);
+    assert_ok(put(p, "a", "second"), &p->err);
+    const struct listing *l = make(p);
+    assert_true(listing_find(l, "b", &e));
+    assert_true(digest_eq(&e.content, &was.content));
+    assert_null(e.hardlink);
+    assert_true(listing_find(l, "c", &e));
+    assert_string_equal(e.hardlink, "b");
+    assert_true(listing_find(l, "a", &e));
+    assert_int_equal(e.size, 6);
+}
+
+static void a_link_to_what_is_not_planned_is_a_miss(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(plan_link(p->plan, "a", "old/f", false, &p->err), ERR_NOT_FOUND);
+}
+
+static void replacing_takes_all_below_away(void **state)
+{
+    struct place *p = *state;
+    assert_ok(put(p, "old/sub/planned", "x"), &p->err);
+    replace(p, a_file("old/sub", "file"), "file");
+    assert_false(plan_find(p->plan, "old/sub/planned", NULL));
+    assert_false(plan_find(p->plan, "old/sub/deep", NULL));
+    assert_listing(make(p), "d old|f old/sub");
+}
+
+static void a_directory_after_a_file_hides_the_older_directory(void **state)
+{
+    struct place *p = *state;
+    replace(p, a_file("old/sub", "file"), "file");
+    replace(p, a_dir("old/sub"), NULL);
+    assert_false(plan_find(p->plan, "old/sub/deep", NULL));
+    assert_ok(put(p, "old/sub/more/f", "x"), &p->err);
+    assert_listing(make(p), "d old|d! old/sub|d old/sub/more|f old/sub/more/f");
+}
+
+static void a_directory_replaces_a_link_and_merges_with_a_directory(void **state)
+{
+    struct place *p = *state;
+    replace(p, a_dir("link"), NULL);
+    replace(p, a_dir("old"), NULL);
+    assert_true(plan_find(p->plan, "old/sub/deep", NULL));
+    assert_false(plan_find(p->plan, "link/f", NULL));
+    assert_listing(make(p), "d link|d old");
+}
+
+static void what_planning_reads_is_carried_in_the_layer(void **state)
+{
+    struct place *p = *state;
+    struct entry e;
+    assert_ok(put(p, "etc/passwd", "u:x:7:8::/:\n"), &p->err);
+    const struct listing *l = make(p);
+    assert_true(listing_find(l, "etc/passwd", &e));
+    assert_non_null(e.inline_data);
+    assert_memory_equal(e.inline_data, "u:x:7:8::/:\n", e.size);
+}
+
+static void the_content_id_is_the_layers(void **state)
+{
+    struct place *p = *state;
+    struct content_id id;
+    assert_ok(put(p, "etc/passwd", "u:x:7:8::/:\n"), &p->err);
+    assert_ok(put(p, "b", "x"), &p->err);
+    assert_ok(plan_link(p->plan, "c", "b", false, &p->err), &p->err);
+    assert_ok(plan_content_id(p->plan, &id, &p->err), &p->err);
+    assert_true(digest_eq(&id.d, &listing_content_id(make(p))->d));
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(directories_on_the_way_stand_in_the_layer),
+        CASE(files_and_directories_do_not_replace_each_other),
+        CASE(a_new_directory_takes_the_group_of_a_set_group_id_one),
+        CASE(names_of_one_file_stay_hard_links),
+        CASE(a_name_put_anew_leaves_its_links_alone),
+        CASE(a_link_to_what_is_not_planned_is_a_miss),
+        CASE(replacing_takes_all_below_away),
+        CASE(a_directory_after_a_file_hides_the_older_directory),
+        CASE(a_directory_replaces_a_link_and_merges_with_a_directory),
+        CASE(what_planning_reads_is_carried_in_the_layer),
+        CASE(the_content_id_is_the_layers),
+    };
+    return UNIT_RUN("engine_plan", tests);
+}
