@@ -11,6 +11,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CC ?= gcc
 PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= $(shell command -v clang-format-14 || echo clang-format)
 Q := $(if $(V),,@)
 
 # Lowest first; a folder may use those it names (see check-deps).
@@ -104,6 +105,10 @@ test:
 	$(Q)$(if $(filter no,$(SETUP)),true,tests/setup.sh build test)
 	$(Q)+MODE=$(MODE) OUT=$(OUT) tests/run-all.sh
 
+## test-cli: run the golden-file tests of the command line (T=build/nosuch*, JOBS=1, KEEP=1, UPDATE=1)
+test-cli: $(OUT)/shale
+	$(Q)SHALE=$(OUT)/shale T='$(T)' tests/run-cli.sh
+
 ## test-e2e: run the end-to-end tests (T=cache or T=cache/edit*, JOBS=1, KEEP=1)
 test-e2e: $(OUT)/shale
 	$(Q)SHALE=$(OUT)/shale SHALE_TEST_DIR=$(OUT)/e2e T='$(T)' tests/run-e2e.sh
@@ -155,11 +160,11 @@ check-headers:
 
 ## format: put the sources into clang-format's form
 format:
-	$(Q)clang-format -i $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz,$(f)/*.[ch]))
+	$(Q)$(CLANG_FORMAT) -i $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz,$(f)/*.[ch]))
 
 ## format-check: fail when format would change something
 format-check:
-	$(Q)clang-format --dry-run -Werror $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz,$(f)/*.[ch]))
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz,$(f)/*.[ch]))
 
 ## clean: remove out/ (what the demo made as root needs root)
 clean:
@@ -169,5 +174,5 @@ clean:
 help:
 	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
-.PHONY: all unit test test-e2e demo bench deps install uninstall fuzz-smoke analyze tidy check-deps check-headers \
+.PHONY: all unit test test-cli test-e2e demo bench deps install uninstall fuzz-smoke analyze tidy check-deps check-headers \
 	format format-check clean help

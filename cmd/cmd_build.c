@@ -53,7 +53,8 @@ static int fail_early(const struct session *s, struct err *err)
 }
 
 /* The excerpt and the last line, as BuildKit ends a failed build. */
-static int report(const struct session *s, const struct build_result *r, const struct err *err)
+static int report(const struct session *s, struct display *d, const struct build_result *r,
+                  const struct err *err)
 {
     AUTO(buf_release) struct buf b = BUF_INIT;
     bool cancelled = err->code == ERR_CANCELLED || cancel_signal(s->cancel) != 0;
@@ -64,7 +65,8 @@ static int report(const struct session *s, const struct build_result *r, const s
                            : "ERROR: failed to build: failed to solve: ");
     if (!cancelled)
         log_escape(&b, err->msg, strlen(err->msg));
-    fprintf(stderr, "%s\n", buf_str(&b));
+    buf_addc(&b, '\n');
+    display_print(d, &b);
     return exit_status(err, s->cancel);
 }
 
@@ -74,10 +76,11 @@ static int build(struct session *s, const struct options *o, const struct build_
     struct err err = ERR_INIT;
     AUTO(build_result_release) struct build_result result = { .has_image = false };
     AUTO(display_free) struct display *d = display_new(mode, STDERR_FILENO);
+    display_set_cancel(d, s->cancel);
     int code = run_build(s, o, b, d, &result, &err);
     display_finish(d, &result, s->debug);
     if (code < 0)
-        return report(s, &result, &err);
+        return report(s, d, &result, &err);
     if (mode == DISPLAY_QUIET && result.has_image)
         printf("%s\n", DIGEST_S(&result.config.d));
     return EXIT_OK;

@@ -1,5 +1,4 @@
 #include "cmd/display_internal.h"
-#include "base/fs.h"
 #include "base/log.h"
 #include "cmd/frame.h"
 #include "cmd/human.h"
@@ -25,12 +24,9 @@ void display_amount(const struct display_status *s, struct buf *b)
         buf_addf(b, " %s", human_bytes(s->current, current));
 }
 
-/* Nobody is told when stderr cannot be written: there is no other place to say it. */
 static void flush_out(struct display *d)
 {
-    struct err err = ERR_INIT;
-    if (d->out.len > 0)
-        fd_write_full(d->fd, d->out.data, d->out.len, &err);
+    patient_write(&d->writer, buf_str(&d->out), d->out.len);
     buf_clear(&d->out);
 }
 
@@ -260,6 +256,7 @@ struct display *display_new(enum display_mode mode, int fd)
                                      .warning = on_warning };
     d->ops = ops[mode];
     d->fd = fd;
+    d->writer = (struct patient_writer){ .fd = fd };
     const char *no_color = getenv("NO_COLOR");
     d->color = isatty(fd) && (no_color == NULL || *no_color == '\0');
     d->start_ms = clock_mono_ms();
@@ -283,6 +280,20 @@ const struct progress *display_progress(struct display *d)
     return &d->progress;
 }
 
+void display_set_cancel(struct display *d, struct cancel *cancel)
+{
+    lock(d);
+    d->writer.cancel = cancel;
+    unlock(d);
+}
+
+void display_print(struct display *d, const struct buf *text)
+{
+    lock(d);
+    buf_add(&d->out, buf_str(text), text->len);
+    unlock(d);
+}
+
 static void stop_thread(struct display *d)
 {
     lock(d);
@@ -294,6 +305,15 @@ static void stop_thread(struct display *d)
     d->has_thread = false;
 }
 
+/* A colour that a command left on must not reach what follows. */
+static void add_log_text(struct buf *b, const char *text)
+{
+    const char *esc = strrchr(text, '\033');
+    buf_adds(b, text);
+    if (esc != NULL && !str_starts(esc, "\033[0m") && !str_starts(esc, "\033[m"))
+        buf_adds(b, "\033[0m");
+}
+
 static void add_failed_logs(struct display *d)
 {
     for (size_t i = 0; i < d->n_vertices; i++) {
@@ -303,8 +323,9 @@ static void add_failed_logs(struct display *d)
         buf_addf(&d->out, "------\n > %s:\n", v->name);
         for (size_t j = v->lines.first; j < v->lines.n; j++) {
             char time[HUMAN_LEN];
-            buf_addf(&d->out, "%s %s\n", human_log_time(v->lines.v[j].ms, time),
-                     v->lines.v[j].text);
+            buf_addf(&d->out, "%s ", human_log_time(v->lines.v[j].ms, time));
+            add_log_text(&d->out, v->lines.v[j].text);
+            buf_addc(&d->out, '\n');
         }
         buf_adds(&d->out, "------\n");
     }

@@ -36,9 +36,15 @@ struct display;
 void display_free(struct display *d); /* finishes first */
 DEFINE_AUTO(struct display, display_free);
 struct display *display_new(enum display_mode mode, int fd) OWNED(display_free);
+/*
+ * Borrowed. Without it, or until a signal, who reads slowly is waited for however long it takes.
+ */
+void display_set_cancel(struct display *d, struct cancel *cancel);
 const struct progress *display_progress(struct display *d);
 /* The last picture, then the logs of the steps that failed, then the warnings; r: for their
  * excerpts. debug: with excerpts. */
 void display_finish(struct display *d, const struct build_result *r, bool debug);
+/* Text that follows what is shown, in every mode. */
+void display_print(struct display *d, const struct buf *text);
 
 #endif

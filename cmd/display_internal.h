@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cmd/display.h"
 #include "cmd/log_lines.h"
+#include "cmd/patient_writer.h"
 #include "cmd/terminal_text.h"
 #include <pthread.h>
 
@@ -75,6 +76,7 @@ struct display {
     struct progress progress;
     const struct display_ops *ops;
     int fd;
+    struct patient_writer writer; /* to fd */
     bool color;
     pthread_mutex_t lock;
     pthread_cond_t wake;

@@ -154,20 +154,25 @@ static size_t log_rows_wanted(void)
     return n > 0 && n < 1000 ? (size_t)n : LOG_ROWS;
 }
 
-static size_t count_rows(const struct display *d)
+/* Rows that cannot be left out: those of vertices at work. */
+static size_t count_open_rows(const struct display *d)
 {
-    size_t n = d->n_warnings;
+    size_t n = 0;
     for (size_t i = 0; i < d->n_vertices; i++) {
-        if (d->vertices[i] != NULL)
-            n += 1 + d->vertices[i]->n_statuses + d->vertices[i]->notes.n;
+        const struct vertex *v = d->vertices[i];
+        if (v != NULL && !v->ended)
+            n += 1 + v->n_statuses + v->notes.n + (v->id == 1 ? d->n_warnings : 0);
     }
     return n;
 }
 
-/* Log rows go to vertices at work, as long as there is room for a whole block. */
+/*
+ * Log rows go to vertices at work, as long as there is room for a whole block when all that has
+ * ended is left out.
+ */
 static void add_vertices(struct display *d, struct picture *p, bool last)
 {
-    size_t used = count_rows(d) + 2, block = log_rows_wanted();
+    size_t used = count_open_rows(d) + 2, block = log_rows_wanted();
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < d->n_vertices; i++) {
         const struct vertex *v = d->vertices[i];

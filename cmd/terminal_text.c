@@ -11,20 +11,14 @@ static bool is_control(unsigned char c)
     return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
 }
 
-/* Whether what is held is a sequence that may pass. */
+/* Whether what is held, two characters at least, is a sequence that may pass. */
 static enum verdict judge(const char *s, size_t n)
 {
     unsigned char last = (unsigned char)s[n - 1];
     switch ((unsigned char)s[0]) {
-    case '\r':
-        return n == 1 ? WANTS_MORE : PASS;
     case 0xc2: /* U+0080..U+009F are control characters */
-        if (n == 1)
-            return WANTS_MORE;
-        return last >= 0x80 && last <= 0x9f ? REFUSE : PASS;
+        return last <= 0x9f ? REFUSE : PASS;
     case ESC:
-        if (n == 1)
-            return WANTS_MORE;
         if (s[1] != '[')
             return REFUSE;
         if (n == 2 || (last >= '0' && last <= '9') || last == ';' || last == ':')
@@ -54,27 +48,40 @@ static void refuse(struct terminal_filter *f, struct buf *out)
     f->n_held = 0;
 }
 
+/* Whether c goes on with what is held, or begins something of its own. */
+static bool is_next(const struct terminal_filter *f, char c)
+{
+    if (f->held[0] == '\r')
+        return false;
+    return (unsigned char)f->held[0] != 0xc2 || ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* True when c is done with. */
+static bool go_on(struct terminal_filter *f, char c, struct buf *out)
+{
+    bool is_esc = f->held[0] == ESC;
+    f->held[f->n_held++] = c;
+    enum verdict v = judge(f->held, f->n_held);
+    if (v == WANTS_MORE && f->n_held < sizeof(f->held))
+        return true;
+    if (v != PASS) {
+        refuse(f, out);
+        return !is_esc;
+    }
+    buf_add(out, f->held, f->n_held);
+    f->n_held = 0;
+    return true;
+}
+
 static void add_one(struct terminal_filter *f, char c, struct buf *out)
 {
-    if (f->n_held > 0) {
-        bool cr = f->held[0] == '\r', esc = f->held[0] == ESC;
-        f->held[f->n_held++] = c;
-        enum verdict v = judge(f->held, f->n_held);
-        if (v == WANTS_MORE && f->n_held < sizeof(f->held))
+    if (f->n_held > 0 && is_next(f, c)) {
+        if (go_on(f, c, out))
             return;
-        if (v == PASS && cr) { /* held for one character: before a line feed it is dropped */
-            f->n_held = 0;
-            if (c != '\n')
-                buf_addc(out, '\r');
-        } else if (v == PASS) {
-            buf_add(out, f->held, f->n_held);
-            f->n_held = 0;
-            return;
-        } else {
-            refuse(f, out);
-            if (!esc)
-                return;
-        }
+    } else if (f->n_held > 0) { /* a carriage return before a line feed is dropped */
+        f->n_held = 0;
+        if (f->held[0] != '\r' || c != '\n')
+            buf_addc(out, f->held[0]);
     }
     if (c == '\r' || c == ESC || (unsigned char)c == 0xc2) {
         f->held[0] = c;

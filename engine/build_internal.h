@@ -48,8 +48,8 @@ void state_declare_arg(struct state *s, const char *key, const char *value);
 /* Adds an entry; created_s 0: no layer of its own. */
 void state_add_history(struct state *s, const char *created_by, bool has_layer, int64_t created_s);
 /*
- * ERR_USAGE when environment, labels and history have grown beyond STATE_TEXT_MAX together: one value
- * is bounded by expansion, many of them are not ("ENV b=$a$a" and a thousand names).
+ * ERR_USAGE when environment, labels and history have grown beyond STATE_TEXT_MAX together: one
+ * value is bounded by expansion, many of them are not ("ENV b=$a$a" and a thousand names).
  */
 #define STATE_TEXT_MAX (16u << 20)
 int state_check_size(const struct state *s, struct err *err);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define TAR_BLOCK 512
+#define LINKS_MAX 255
 #define ARCHIVE_MAX (64ull << 30) /* bytes that one archive may unpack to */
 
 void copy_archive_release(struct copy_archive *a)
@@ -67,6 +68,7 @@ int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct 
 int copy_add_archive(struct copy *c, const struct entry *e, size_t layer, const char *dest,
                      struct err *err)
 {
+    plan_new_dirs(c->plan, 0755, c->has_owner); /* --chmod is not for archives */
     if (plan_dir(c->plan, dest, err) < 0)
         return err->code;
     c->archives = mem_grow(c->archives, c->n_archives + 1, sizeof(*c->archives));
@@ -90,8 +92,8 @@ void copy_archives_key(const struct copy *c, struct key *k)
     if (c->n_archives == 0)
         return;
     if (c->has_owner) {
-        key_u64(k, "archive.uid", c->ids.uid);
-        key_u64(k, "archive.gid", c->ids.gid);
+        key_u64(k, "archive.uid", c->owner.uid);
+        key_u64(k, "archive.gid", c->owner.gid);
     }
     state_key(k, &c->st->state);
 }
@@ -103,6 +105,12 @@ struct unpack {
     int spool;
     uint64_t used; /* bytes in the spool */
 };
+
+/* rel in the image. */
+static char *below_dest(const struct unpack *u, const char *rel)
+{
+    return *u->a->dest ? str_printf("%s/%s", u->a->dest, rel) : str_dup(rel);
+}
 
 static int spool_file(struct unpack *u, struct entry *e, struct origin *o, struct err *err)
 {
@@ -129,17 +137,89 @@ static int spool_file(struct unpack *u, struct entry *e, struct origin *o, struc
     return 0;
 }
 
-/* The member's place in the image, links of directories on the way followed in-root. */
+/* One name further from at, a place below dest; *rest gets a link's target in front. */
+static int step_into(const struct unpack *u, char **at, char **rest, const char *name, int *links,
+                     struct err *err)
+{
+    if (str_eq(name, "..")) {
+        if (**at == '\0')
+            return err_set(err, ERR_USAGE, "a link leads out of '/%s'", u->a->dest);
+        AUTO(mem_free) char *up = path_dir(*at);
+        mem_free(*at);
+        *at = str_dup(str_eq(up, ".") ? "" : up);
+        return 0;
+    }
+    AUTO(mem_free) char *next = **at ? str_printf("%s/%s", *at, name) : str_dup(name);
+    AUTO(mem_free) char *full = below_dest(u, next);
+    struct entry e;
+    if (!plan_find(u->c->plan, full, &e) || e.type != ENTRY_LINK) {
+        mem_free(*at);
+        *at = TAKE(next);
+        return 0;
+    }
+    if (++*links > LINKS_MAX)
+        return err_set(err, ERR_USAGE, "'/%s': too many levels of symbolic links", full);
+    AUTO(mem_free) char *left = TAKE(*rest);
+    *rest = str_printf("%s/%s", e.target, left);
+    if (e.target[0] == '/')
+        (*at)[0] = '\0';
+    return 0;
+}
+
+/*
+ * The member's place in the image. Links of directories on the way, whether the archive brought
+ * them or they were there, are followed as if dest were the root; one that climbs out is refused.
+ */
 static char *place(const struct unpack *u, const char *member, struct err *err)
 {
-    AUTO(mem_free)
-    char *full = *u->a->dest ? str_printf("/%s/%s", u->a->dest, member) : str_printf("/%s", member);
-    AUTO(mem_free) char *parent = path_dir(full);
-    AUTO(mem_free) char *real = NULL;
-    size_t missing;
-    if (view_resolve(state_view(&u->c->st->state), parent, true, &real, &missing, err) < 0)
-        return NULL;
-    return *real ? str_printf("%s/%s", real, path_base(full)) : str_dup(path_base(full));
+    AUTO(mem_free) char *at = str_dup("");
+    const char *base = path_base(member);
+    AUTO(mem_free) char *rest = str_ndup(member, (size_t)(base - member));
+    int links = 0;
+    while (rest[strspn(rest, "/")] != '\0') {
+        const char *start = rest + strspn(rest, "/");
+        size_t n = strcspn(start, "/");
+        AUTO(mem_free) char *name = str_ndup(start, n);
+        AUTO(mem_free) char *left = str_dup(start + n);
+        mem_free(rest);
+        rest = TAKE(left);
+        if (!str_eq(name, ".") && step_into(u, &at, &rest, name, &links, err) < 0)
+            return NULL;
+    }
+    AUTO(mem_free) char *rel = *at ? str_printf("%s/%s", at, base) : str_dup(base);
+    return below_dest(u, rel);
+}
+
+static void own(const struct unpack *u, struct entry *e)
+{
+    if (u->c->has_owner) {
+        e->uid = u->c->owner.uid;
+        e->gid = u->c->owner.gid;
+    }
+}
+
+/* Another name for what the archive brought before, or for a file of the image. */
+static int unpack_hardlink(struct unpack *u, const char *path, const char *to, struct err *err)
+{
+    struct state *s = &u->c->st->state;
+    AUTO(mem_free) char *target = place(u, to, err);
+    struct entry e;
+    if (target == NULL)
+        return err->code;
+    int rc = plan_link(u->c->plan, path, target, true, err);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    err_clear(err);
+    size_t layer;
+    if (!plan_find(u->c->plan, target, &e) || !view_find(state_view(s), target, &e, &layer) ||
+        e.type == ENTRY_DIR)
+        return err_set(err, ERR_USAGE, "'%s': hard link to '%s', which is no file there", path, to);
+    struct origin o = { .kind = ORIGIN_LAYER, .path = str_dup(target), .layer = s->layers[layer] };
+    e.path = target;
+    own(u, &e);
+    if (plan_put(u->c->plan, &e, &o, err) < 0)
+        return err->code;
+    return plan_link(u->c->plan, path, target, true, err);
 }
 
 static int unpack_member(struct unpack *u, const struct entry *member, struct err *err)
@@ -151,20 +231,15 @@ static int unpack_member(struct unpack *u, const struct entry *member, struct er
     struct entry e = *member;
     struct origin o = { 0 };
     AUTO(mem_free) char *path = place(u, member->path, err);
-    AUTO(mem_free) char *link = NULL;
     if (path == NULL)
         return err->code;
-    if (e.hardlink != NULL && (link = place(u, member->hardlink, err)) == NULL)
-        return err->code;
+    if (member->hardlink != NULL)
+        return unpack_hardlink(u, path, member->hardlink, err);
     e.path = path;
-    e.hardlink = link;
-    if (u->c->has_owner) {
-        e.uid = u->c->ids.uid;
-        e.gid = u->c->ids.gid;
-    }
-    if (e.type == ENTRY_FILE && e.hardlink == NULL && spool_file(u, &e, &o, err) < 0)
+    own(u, &e);
+    if (e.type == ENTRY_FILE && spool_file(u, &e, &o, err) < 0)
         return err->code;
-    return plan_put(u->c->plan, &e, &o, err);
+    return plan_replace(u->c->plan, &e, &o, err);
 }
 
 static int unpack_one(struct copy *c, const struct copy_archive *a, uint64_t *used, struct err *err)

@@ -3,7 +3,9 @@
 #define SHALE_ENGINE_COPY_INTERNAL_H
 
 #include "engine/build_internal.h"
+#include "engine/chmod.h"
 #include "engine/layer_plan.h"
+#include "engine/owner.h"
 
 /* A local archive that ADD unpacks into dest. */
 struct copy_archive {
@@ -18,9 +20,10 @@ struct copy {
     const struct instr *i;
     char *dest;       /* absolute, cleaned, links not followed */
     bool dest_is_dir; /* was written with a slash at its end */
-    bool has_mode, has_owner;
-    uint16_t mode;
-    struct user_ids ids;
+    struct chmod_spec chmod;
+    bool has_owner;
+    struct owner owner;
+    struct buf unknown; /* names of --chown that the image does not have */
     struct ignore *exclude;
     const struct view *source; /* where sources are looked for */
     struct view *own_view;
@@ -34,7 +37,6 @@ struct copy {
 void copy_release(struct copy *c);
 DEFINE_AUTO_VALUE(struct copy, copy_release);
 
-int copy_not_found(const char *path, struct err *err);
 /* The failure as the step's own vertex, with its lines. Returns the code. */
 int copy_blame(struct copy *c, struct err *err);
 /* Number of the stage that COPY --from=X means before stage `before`; -1: an image. */

@@ -3,29 +3,15 @@
  * "RUN |1 A=b /bin/sh -c cmd", "CMD [\"a\" \"b\"]" (Go's %q of a list),
  * "EXPOSE [80/tcp]" (Go's %v).
  */
+#include "dockerfile/quote.h"
 #include "engine/build_internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* One string as Go's strconv.Quote writes ASCII; bytes above go out as they are. */
 void go_quote(struct buf *b, const char *s)
 {
-    static const char *const short_forms[128] = {
-        ['\a'] = "\\a", ['\b'] = "\\b", ['\f'] = "\\f", ['\n'] = "\\n",  ['\r'] = "\\r",
-        ['\t'] = "\\t", ['\v'] = "\\v", ['"'] = "\\\"", ['\\'] = "\\\\",
-    };
-    buf_addc(b, '"');
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c < 128 && short_forms[c] != NULL)
-            buf_adds(b, short_forms[c]);
-        else if (c < 0x20 || c == 0x7f)
-            buf_addf(b, "\\x%02x", c);
-        else
-            buf_addc(b, (char)c);
-    }
-    buf_addc(b, '"');
+    text_quote(b, s);
 }
 
 static void quoted_list(struct buf *b, const char *head, const struct strv *v)
@@ -34,7 +20,7 @@ static void quoted_list(struct buf *b, const char *head, const struct strv *v)
     for (size_t i = 0; i < v->n; i++) {
         if (i > 0)
             buf_addc(b, ' ');
-        go_quote(b, v->v[i]);
+        text_quote(b, v->v[i]);
     }
     buf_addc(b, ']');
 }
@@ -124,6 +110,33 @@ static void duration(struct buf *b, int64_t ns)
     buf_addf(b, "%.10gs", (double)(s % 60) + (double)(ns % 1000000000) / 1e9);
 }
 
+/* A number as Go's %q writes it: the character in single quotes. */
+static void quoted_rune(struct buf *b, uint32_t r)
+{
+    char text[8] = "\xC0\x80";
+    if (r >= 0x110000 || (r >= 0xD800 && r < 0xE000))
+        r = 0xFFFD;
+    if (r >= 0x10000)
+        snprintf(text, sizeof(text), "%c%c%c%c", 0xF0 | r >> 18, 0x80 | (r >> 12 & 0x3F),
+                 0x80 | (r >> 6 & 0x3F), 0x80 | (r & 0x3F));
+    else if (r >= 0x800)
+        snprintf(text, sizeof(text), "%c%c%c", 0xE0 | r >> 12, 0x80 | (r >> 6 & 0x3F),
+                 0x80 | (r & 0x3F));
+    else if (r >= 0x80)
+        snprintf(text, sizeof(text), "%c%c", 0xC0 | r >> 6, 0x80 | (r & 0x3F));
+    else if (r > 0)
+        snprintf(text, sizeof(text), "%c", r);
+    AUTO(buf_release) struct buf quoted = BUF_INIT;
+    text_quote(&quoted, text);
+    const char *inside = buf_str(&quoted) + 1;
+    buf_addc(b, '\'');
+    if (r == '"' || r == '\'')
+        buf_adds(b, r == '"' ? "\"" : "\\'");
+    else
+        buf_add(b, inside, strlen(inside) - 1);
+    buf_addc(b, '\'');
+}
+
 static void healthcheck(struct buf *b, const struct instr_healthcheck *h)
 {
     quoted_list(b, "HEALTHCHECK &{", &h->test);
@@ -133,10 +146,9 @@ static void healthcheck(struct buf *b, const struct instr_healthcheck *h)
         duration(b, times[i]);
         buf_addc(b, '"');
     }
-    if (h->retries < 0x20)
-        buf_addf(b, " '\\x%02x'}", (unsigned)h->retries);
-    else
-        buf_addf(b, " '%c'}", h->retries < 0x7f ? h->retries : '?');
+    buf_adds(b, " ");
+    quoted_rune(b, (uint32_t)h->retries);
+    buf_addc(b, '}');
 }
 
 static void cmdline(struct buf *b, const struct instr *i, const struct state *s)

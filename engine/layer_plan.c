@@ -7,12 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SET_GROUP_ID 02000
+
 struct layer_plan {
     struct store *store;
     const struct view *below;
     struct context *context;
     uint32_t uid, gid;
     int64_t dir_mtime;
+    uint16_t dir_mode;
+    bool owned; /* new directories do not inherit a group */
+    bool hides; /* something planned takes away what was below it */
+    size_t n_groups;
     struct map *planned; /* path -> struct planned */
     int spool_fd;
     struct content *content;
@@ -21,7 +27,8 @@ struct layer_plan {
 /* An entry with strings of its own. */
 struct planned {
     struct entry e;
-    char *path, *target, *hardlink;
+    char *path, *target;
+    size_t group; /* names of one file share it; 0: it has this name only */
     struct entry_xattr *xattrs;
     struct origin origin;
 };
@@ -37,7 +44,6 @@ static void planned_free(void *arg)
     struct planned *x = arg;
     mem_free(x->path);
     mem_free(x->target);
-    mem_free(x->hardlink);
     for (size_t i = 0; i < x->e.n_xattrs; i++) {
         mem_free((void *)(uintptr_t)x->xattrs[i].name);
         mem_free((void *)(uintptr_t)x->xattrs[i].value);
@@ -67,9 +73,17 @@ struct layer_plan *plan_new(struct store *s, const struct view *below, struct co
     p->uid = uid;
     p->gid = gid;
     p->dir_mtime = dir_mtime;
+    p->dir_mode = 0755;
+    p->owned = uid != 0 || gid != 0;
     p->planned = map_new(planned_free);
     p->spool_fd = -1;
     return p;
+}
+
+void plan_new_dirs(struct layer_plan *p, uint16_t mode, bool owned)
+{
+    p->dir_mode = mode;
+    p->owned = owned || p->uid != 0 || p->gid != 0;
 }
 
 size_t plan_len(const struct layer_plan *p)
@@ -77,11 +91,24 @@ size_t plan_len(const struct layer_plan *p)
     return map_len(p->planned);
 }
 
+/* Whether something planned above path takes away what the view has there. */
+static bool is_hidden(const struct layer_plan *p, const char *path)
+{
+    AUTO(mem_free) char *above = str_dup(p->hides ? path : "");
+    for (char *slash; (slash = strrchr(above, '/')) != NULL;) {
+        *slash = '\0';
+        const struct planned *x = map_get(p->planned, above);
+        if (x != NULL && (x->e.type != ENTRY_DIR || x->e.opaque))
+            return true;
+    }
+    return false;
+}
+
 bool plan_find(const struct layer_plan *p, const char *path, struct entry *ret)
 {
     const struct planned *x = map_get(p->planned, path);
     if (x == NULL)
-        return view_find(p->below, path, ret, NULL);
+        return !is_hidden(p, path) && view_find(p->below, path, ret, NULL);
     if (ret != NULL)
         *ret = x->e;
     return true;
@@ -93,7 +120,7 @@ static struct planned *planned_of(const struct entry *e)
     x->e = *e;
     x->e.path = x->path = str_dup(e->path);
     x->e.target = x->target = str_dup(e->target);
-    x->e.hardlink = x->hardlink = str_dup(e->hardlink);
+    x->e.hardlink = NULL;
     x->e.inline_data = NULL;
     x->xattrs = mem_calloc(e->n_xattrs + 1, sizeof(*x->xattrs));
     for (size_t i = 0; i < e->n_xattrs; i++) {
@@ -126,12 +153,17 @@ static void new_dir(struct layer_plan *p, const char *path, const char *parent)
 {
     struct entry above = { 0 }, e = { .path = path,
                                       .type = ENTRY_DIR,
-                                      .mode = 0755,
+                                      .mode = p->dir_mode,
                                       .uid = p->uid,
                                       .gid = p->gid,
                                       .mtime = p->dir_mtime };
+    bool has_above = plan_find(p, parent, &above);
     if (p->dir_mtime < 0)
-        e.mtime = plan_find(p, parent, &above) ? above.mtime : 0;
+        e.mtime = has_above ? above.mtime : 0;
+    if (has_above && (above.mode & SET_GROUP_ID) != 0) {
+        e.mode |= SET_GROUP_ID; /* mkdir(2) */
+        e.gid = p->owned ? p->gid : above.gid;
+    }
     store_entry(p, &e, NULL);
 }
 
@@ -148,7 +180,7 @@ int plan_dir(struct layer_plan *p, const char *path, struct err *err)
     if (plan_dir(p, buf_str(&parent), err) < 0)
         return err->code;
     struct entry e;
-    if (!view_find(p->below, path, &e, NULL)) {
+    if (is_hidden(p, path) || !view_find(p->below, path, &e, NULL)) {
         new_dir(p, path, buf_str(&parent));
         return 0;
     }
@@ -180,6 +212,70 @@ int plan_put(struct layer_plan *p, const struct entry *e, struct origin *o, stru
     return 0;
 }
 
+/* Drops what is planned below path. */
+static void forget_below(struct layer_plan *p, const char *path)
+{
+    size_t n = strlen(path);
+    const char *key;
+    void *value;
+    for (size_t i = 0; map_next(p->planned, &i, &key, &value);)
+        if (strncmp(key, path, n) == 0 && key[n] == '/')
+            map_del(p->planned, key);
+}
+
+int plan_replace(struct layer_plan *p, const struct entry *e, struct origin *o, struct err *err)
+{
+    struct entry there, copy = *e;
+    bool exists = plan_find(p, e->path, &there);
+    bool merge = exists && there.type == ENTRY_DIR && e->type == ENTRY_DIR;
+    copy.opaque = merge && there.opaque;
+    if (exists && !merge) {
+        forget_below(p, e->path);
+        copy.opaque = e->type == ENTRY_DIR && view_find(p->below, e->path, &there, NULL) &&
+                      there.type == ENTRY_DIR;
+        map_del(p->planned, e->path);
+        p->hides = true;
+    }
+    AUTO(buf_release) struct buf parent = BUF_INIT;
+    parent_of(e->path, &parent);
+    if (plan_dir(p, buf_str(&parent), err) < 0) {
+        if (o != NULL)
+            origin_release(o);
+        return err->code;
+    }
+    store_entry(p, &copy, o);
+    return 0;
+}
+
+static void origin_copy(struct origin *dst, const struct origin *src)
+{
+    *dst = *src;
+    dst->path = str_dup(src->path);
+    memset(&dst->bytes, 0, sizeof(dst->bytes));
+    buf_add(&dst->bytes, src->bytes.data, src->bytes.len);
+}
+
+int plan_link(struct layer_plan *p, const char *path, const char *target, bool replace,
+              struct err *err)
+{
+    struct planned *x = map_get(p->planned, target);
+    if (x == NULL || x->e.type == ENTRY_DIR)
+        return err_set(err, ERR_NOT_FOUND, "'/%s' cannot be linked to", target);
+    if (str_eq(path, target))
+        return 0;
+    if (x->group == 0 && x->e.type == ENTRY_FILE)
+        x->group = ++p->n_groups;
+    size_t group = x->group;
+    struct entry e = x->e;
+    struct origin o;
+    origin_copy(&o, &x->origin);
+    e.path = path;
+    int rc = replace ? plan_replace(p, &e, &o, err) : plan_put(p, &e, &o, err);
+    if (rc == 0)
+        ((struct planned *)map_get(p->planned, path))->group = group;
+    return rc;
+}
+
 int plan_spool(struct layer_plan *p, int workfd, struct err *err)
 {
     if (p->spool_fd < 0)
@@ -187,32 +283,6 @@ int plan_spool(struct layer_plan *p, int workfd, struct err *err)
     if (p->spool_fd < 0)
         return err_sys(err, errno, "cannot make scratch");
     return p->spool_fd;
-}
-
-static struct listing_builder *build_listing(struct layer_plan *p, struct err *err)
-{
-    AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
-    const char *path;
-    void *value;
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
-        const struct planned *x = value;
-        struct entry e = x->e;
-        if (x->origin.kind == ORIGIN_BYTES && e.size <= LISTING_INLINE_MAX &&
-            listing_wants_inline(path))
-            e.inline_data = x->origin.bytes.data;
-        if (listing_builder_add(b, &e, err) < 0)
-            return NULL;
-    }
-    return TAKE(b);
-}
-
-int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err)
-{
-    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, err);
-    AUTO(buf_release) struct buf bytes = BUF_INIT;
-    if (b == NULL)
-        return err->code;
-    return listing_builder_write(b, &bytes, ret, err);
 }
 
 /* A range of the spool as a source. */
@@ -290,6 +360,63 @@ static struct source *open_planned(void *arg, const struct entry *e, struct err 
     }
 }
 
+static int read_planned(struct layer_plan *p, const struct entry *e, struct buf *ret,
+                        struct err *err)
+{
+    AUTO(source_free) struct source *s = open_planned(p, e, err);
+    if (s == NULL)
+        return err->code;
+    buf_clear(ret);
+    ssize_t n = source_read_full(s, buf_room(ret, e->size + 1), e->size + 1, err);
+    if (n < 0)
+        return err->code;
+    ret->len = (size_t)n;
+    struct digest d;
+    digest_of(ret->data, ret->len, &d);
+    if (ret->len != e->size || !digest_eq(&d, &e->content))
+        return err_set(err, ERR_CORRUPT, "'/%s' is not what it was", e->path);
+    return 0;
+}
+
+/*
+ * The planned entries. with_bytes: the content of files that planning reads goes along; without
+ * it the listing has the same content id.
+ */
+static struct listing_builder *build_listing(struct layer_plan *p, bool with_bytes, struct err *err)
+{
+    AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
+    AUTO(mem_free) const char **first = mem_calloc(p->n_groups + 1, sizeof(*first));
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
+    const char *path;
+    void *value;
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
+        const struct planned *x = value;
+        struct entry e = x->e;
+        if (x->group > 0 && first[x->group] != NULL)
+            e.hardlink = first[x->group];
+        else
+            first[x->group] = x->group > 0 ? path : NULL;
+        if (with_bytes && e.type == ENTRY_FILE && e.size <= LISTING_INLINE_MAX &&
+            listing_wants_inline(path)) {
+            if (read_planned(p, &e, &bytes, err) < 0)
+                return NULL;
+            e.inline_data = buf_str(&bytes);
+        }
+        if (listing_builder_add(b, &e, err) < 0)
+            return NULL;
+    }
+    return TAKE(b);
+}
+
+int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err)
+{
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, false, err);
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
+    if (b == NULL)
+        return err->code;
+    return listing_builder_write(b, &bytes, ret, err);
+}
+
 /* Everything that is to come out of layers, so that a layer without a tree is read once. */
 static void want_layers(struct layer_plan *p)
 {
@@ -299,7 +426,7 @@ static void want_layers(struct layer_plan *p)
     for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
         const struct planned *x = value;
         struct entry e;
-        if (x->origin.kind == ORIGIN_LAYER && x->e.hardlink == NULL &&
+        if (x->origin.kind == ORIGIN_LAYER &&
             listing_find(x->origin.layer->listing, x->origin.path, &e))
             content_want(p->content, x->origin.layer, &e);
     }
@@ -307,11 +434,9 @@ static void want_layers(struct layer_plan *p)
 
 const struct layer *plan_make(struct layer_plan *p, struct err *err)
 {
-    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, err);
-    if (b == NULL)
-        return NULL;
     want_layers(p);
-    const struct layer *l = layer_make(p->store, b, open_planned, p, err);
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, true, err);
+    const struct layer *l = b ? layer_make(p->store, b, open_planned, p, err) : NULL;
     if (l == NULL && err->code == ERR_CORRUPT && p->context != NULL)
         err_wrap(err, "a file changed while it was copied");
     content_free(p->content);

@@ -31,6 +31,12 @@ DEFINE_AUTO(struct layer_plan, plan_free);
 struct layer_plan *plan_new(struct store *s, const struct view *below, struct context *context,
                             uint32_t uid, uint32_t gid, int64_t dir_mtime) OWNED(plan_free);
 
+/*
+ * How directories are made from now on (before: 0755). owned: uid and gid are kept even where the
+ * directory above would hand down its group (set-group-ID), as after a chown.
+ */
+void plan_new_dirs(struct layer_plan *p, uint16_t mode, bool owned);
+
 /* What is at path once the plan is carried out; false: nothing. No link is followed. */
 bool plan_find(const struct layer_plan *p, const char *path, struct entry *ret);
 /* The directory and those above it; existing ones are repeated. ERR_USAGE when something else is in
@@ -41,6 +47,18 @@ int plan_dir(struct layer_plan *p, const char *path, struct err *err);
  * takes e's metadata; a file over a directory, or the reverse, is refused as BuildKit refuses it.
  */
 int plan_put(struct layer_plan *p, const struct entry *e, struct origin *o, struct err *err);
+/*
+ * The same as an archive is unpacked: what is in the way goes with all that is below it, only a
+ * directory over a directory keeps it.
+ */
+int plan_replace(struct layer_plan *p, const struct entry *e, struct origin *o, struct err *err);
+/*
+ * path becomes another name of the file that is planned at target (or a copy of what is no file).
+ * replace: as plan_replace, else as plan_put. ERR_NOT_FOUND: nothing is planned there. When one of
+ * the names is put anew, the others stay what they were.
+ */
+int plan_link(struct layer_plan *p, const char *path, const char *target, bool replace,
+              struct err *err);
 /* A file for the spool: fd is unnamed scratch, made at first use. */
 int plan_spool(struct layer_plan *p, int workfd, struct err *err);
 size_t plan_len(const struct layer_plan *p);

@@ -8,17 +8,18 @@
 #include "engine/build_internal.h"
 
 #include "base/fs.h"
+#include "base/log.h"
+#include "base/map.h"
 #include "dockerfile/glob.h"
 #include "dockerfile/ignore.h"
 #include "engine/copy_internal.h"
 #include "engine/engine_internal.h"
-#include <stdlib.h>
 #include <string.h>
 
 void copy_release(struct copy *c)
 {
     mem_free(c->dest);
-    user_ids_release(&c->ids);
+    buf_release(&c->unknown);
     ignore_free(c->exclude);
     plan_free(c->plan);
     found_image_release(&c->from_image);
@@ -45,6 +46,13 @@ static int from_stage(struct copy *c, size_t index, struct err *err)
 static int from_other_image(struct copy *c, const char *name, struct err *err)
 {
     struct build *b = c->st->b;
+    if (str_eq(name, "scratch")) { /* an image without files */
+        c->layers = mem_calloc(1, sizeof(*c->layers));
+        return 0;
+    }
+    AUTO(image_name_release) struct image_name parsed = { 0 };
+    if (image_name_parse(name, &parsed, err) < 0)
+        return err_wrap(err, "failed to parse stage name \"%s\"", name);
     struct find_options options = { .platform = &c->st->platform,
                                     .pull = b->o->pull,
                                     .offline = b->o->offline };
@@ -97,30 +105,21 @@ static int open_sources(struct copy *c, struct err *err)
 
 /* Options. */
 
-static int parse_mode(struct copy *c, const char *text, struct err *err)
-{
-    char *end;
-    unsigned long mode = strtoul(text, &end, 8);
-    if (*text == '\0' || *end != '\0' || mode > 07777)
-        return err_set(err, ERR_USAGE,
-                       "invalid chmod parameter: '%s'. it should be octal string and between 0 "
-                       "and 07777",
-                       text);
-    c->has_mode = true;
-    c->mode = (uint16_t)mode;
-    return 0;
-}
-
-/* --chown by number or by a name of the image; a name that is not there is an error. */
+/* Names in an image that has no files at all fail, as in BuildKit; else an unknown one is root. */
 static int parse_owner(struct copy *c, const char *text, struct err *err)
 {
+    struct state *s = &c->st->state;
     c->has_owner = true;
-    const char *colon = strchr(text, ':');
-    AUTO(mem_free) char *user = str_ndup(text, colon ? (size_t)(colon - text) : strlen(text));
-    char *end;
-    unsigned long uid = strtoul(user, &end, 10);
-    bool numeric = *user && *end == '\0' && uid <= UINT32_MAX;
-    return view_user(state_view(&c->st->state), text, numeric ? (uint32_t)uid : 0, &c->ids, err);
+    if (s->n_layers == 0 && owner_has_names(text))
+        return err_set(err, ERR_USAGE,
+                       "--chown=%s: there is no user or group of that name in an empty image",
+                       text);
+    if (owner_resolve(state_view(s), text, &c->owner, &c->unknown, err) < 0)
+        return err->code;
+    if (c->unknown.len > 0)
+        log_warn("engine", "line %d: --chown=%s: %s; root is taken, as Docker does", c->i->line,
+                 text, buf_str(&c->unknown));
+    return 0;
 }
 
 static int parse_options(struct copy *c, struct err *err)
@@ -132,7 +131,7 @@ static int parse_options(struct copy *c, struct err *err)
     if (x->checksum != NULL && *x->checksum)
         return err_set(err, ERR_UNSUPPORTED,
                        "ADD --checksum is not supported by this version of shale");
-    if (x->chmod != NULL && *x->chmod && parse_mode(c, x->chmod, err) < 0)
+    if (x->chmod != NULL && *x->chmod && chmod_parse(x->chmod, &c->chmod, err) < 0)
         return err->code;
     if (x->chown != NULL && *x->chown && parse_owner(c, x->chown, err) < 0)
         return err->code;
@@ -167,8 +166,11 @@ static char *resolve_dest(struct copy *c, const char *path, bool follow_last, st
     return real;
 }
 
+/* The directory that will have what is copied; made when there is something to copy. */
 static int make_dest_dir(struct copy *c, struct err *err)
 {
+    /* an octal --chmod is mkdir's mode too, with the daemon's umask of 022 */
+    plan_new_dirs(c->plan, c->chmod.octal ? c->chmod.mode & 0755 : 0755, c->has_owner);
     AUTO(mem_free) char *parent = c->dest_is_dir ? str_dup(c->dest) : path_dir(c->dest);
     AUTO(mem_free) char *real = resolve_dest(c, parent, true, err);
     if (real == NULL)
@@ -180,11 +182,11 @@ static int make_dest_dir(struct copy *c, struct err *err)
 
 static void set_metadata(const struct copy *c, struct entry *e)
 {
-    if (c->has_mode && e->type != ENTRY_LINK)
-        e->mode = c->mode;
+    if (e->type != ENTRY_LINK)
+        e->mode = chmod_apply(&c->chmod, e->mode, e->type == ENTRY_DIR);
     if (c->has_owner) {
-        e->uid = c->ids.uid;
-        e->gid = c->ids.gid;
+        e->uid = c->owner.uid;
+        e->gid = c->owner.gid;
     }
 }
 
@@ -193,9 +195,9 @@ static void origin_of(const struct copy *c, const struct entry *e, size_t layer,
     memset(ret, 0, sizeof(*ret));
     if (e->type != ENTRY_FILE)
         return;
-    ret->kind = c->n_layers > 0 ? ORIGIN_LAYER : ORIGIN_CONTEXT;
+    ret->kind = c->layers != NULL ? ORIGIN_LAYER : ORIGIN_CONTEXT;
     ret->path = str_dup(e->path);
-    ret->layer = c->n_layers > 0 ? c->layers[layer] : NULL;
+    ret->layer = c->layers != NULL ? c->layers[layer] : NULL;
 }
 
 /* Puts one entry of a source at path. */
@@ -208,15 +210,29 @@ static int put(struct copy *c, const struct entry *e, size_t layer, const char *
     copy.path = path;
     copy.hardlink = NULL;
     copy.opaque = false;
+    if (c->layers == NULL)
+        copy.n_xattrs = 0; /* a context's are lost on Docker's way too, capabilities above all */
     set_metadata(c, &copy);
     return plan_put(c->plan, &copy, &o, err);
 }
 
 struct subtree {
     struct copy *c;
-    const char *top;  /* the source directory, in its view */
-    const char *dest; /* where its contents go */
+    const char *top;   /* the source directory, in its view */
+    const char *dest;  /* where its contents go */
+    struct map *names; /* "layer:path" of files with several names -> place of the first one */
 };
+
+/* Puts a file of a layer as another name of one that came before; false: it is the first. */
+static bool find_linked(struct subtree *t, const struct entry *e, size_t layer, const char *path,
+                        const char **ret_first)
+{
+    AUTO(mem_free) char *key = str_printf("%zu:%s", layer, e->hardlink ? e->hardlink : e->path);
+    *ret_first = map_get(t->names, key);
+    if (*ret_first == NULL)
+        map_set(t->names, key, str_dup(path));
+    return *ret_first != NULL;
+}
 
 /* view_fn */
 static int put_below(void *arg, const struct entry *e, size_t layer, struct err *err)
@@ -231,7 +247,15 @@ static int put_below(void *arg, const struct entry *e, size_t layer, struct err 
     if (t->c->exclude != NULL && ignore_match(t->c->exclude, rel))
         return 0;
     AUTO(mem_free) char *path = *t->dest ? str_printf("%s/%s", t->dest, rel) : str_dup(rel);
+    const char *first;
+    if (t->c->layers != NULL && e->type == ENTRY_FILE && find_linked(t, e, layer, path, &first))
+        return plan_link(t->c->plan, path, first, false, err);
     return put(t->c, e, layer, path, err);
+}
+
+static void free_name(void *name)
+{
+    mem_free(name);
 }
 
 static int copy_dir(struct copy *c, const char *top, const char *dest, struct err *err)
@@ -241,8 +265,10 @@ static int copy_dir(struct copy *c, const char *top, const char *dest, struct er
         return err_set(err, ERR_USAGE, "cannot copy to non-directory: /%s", dest);
     if (plan_dir(c->plan, dest, err) < 0)
         return err->code;
-    struct subtree t = { .c = c, .top = top, .dest = dest };
-    return view_walk(c->source, top, put_below, &t, err);
+    struct subtree t = { .c = c, .top = top, .dest = dest, .names = map_new(free_name) };
+    int rc = view_walk(c->source, top, put_below, &t, err);
+    map_free(t.names);
+    return rc;
 }
 
 /* Go's filepath.Base of the source as written. */
@@ -260,6 +286,8 @@ static int copy_file(struct copy *c, const char *as_written, const struct entry 
                 (plan_find(c->plan, dest, &there) && there.type == ENTRY_DIR);
     if (c->exclude != NULL && ignore_match(c->exclude, base_of(as_written)))
         return 0;
+    if (make_dest_dir(c, err) < 0)
+        return err->code;
     if (!into)
         return put(c, e, layer, dest, err);
     const char *base = base_of(as_written);
@@ -267,21 +295,29 @@ static int copy_file(struct copy *c, const char *as_written, const struct entry 
     return put(c, e, layer, path, err);
 }
 
+static int copy_not_found(const struct copy *c, const char *path, struct err *err)
+{
+    return err_set(err, ERR_USAGE,
+                   "failed to compute cache key: failed to calculate checksum of ref %s: "
+                   "\"/%s\": not found",
+                   c->layers != NULL ? c->i->copy.from : "context", path);
+}
+
 /* One path of the source view, links in it followed. */
 static int copy_one(struct copy *c, const char *path, struct err *err)
 {
     AUTO(mem_free) char *real = NULL;
     if (view_resolve(c->source, path, true, &real, NULL, err) < 0)
-        return err->code == ERR_NOT_FOUND ? copy_not_found(path, err) : err->code;
+        return err->code == ERR_NOT_FOUND ? copy_not_found(c, path, err) : err->code;
     AUTO(mem_free) char *dest = resolve_dest(c, c->dest, true, err);
     if (dest == NULL)
         return err->code;
     struct entry e;
     size_t layer = 0;
     if (!view_find(c->source, real, &e, &layer))
-        return copy_not_found(path, err);
+        return copy_not_found(c, path, err);
     if (e.type == ENTRY_DIR)
-        return copy_dir(c, real, dest, err);
+        return make_dest_dir(c, err) < 0 ? err->code : copy_dir(c, real, dest, err);
     if (c->i->kind == INSTR_ADD && e.type == ENTRY_FILE && c->i->copy.unpack != INSTR_FALSE) {
         int is_archive = copy_is_archive(c, &e, layer, err);
         if (is_archive < 0)
@@ -292,16 +328,9 @@ static int copy_one(struct copy *c, const char *path, struct err *err)
     return copy_file(c, path, &e, layer, dest, err);
 }
 
-int copy_not_found(const char *path, struct err *err)
-{
-    return err_set(err, ERR_USAGE,
-                   "failed to compute cache key: failed to calculate checksum of ref context: "
-                   "\"/%s\": not found",
-                   path);
-}
-
-/* All paths of the view that a pattern with wildcards matches, in order. */
+/* All paths below a directory of the view that a pattern with wildcards matches, in order. */
 struct matches {
+    const char *top; /* links on the way to it are followed, those below it are not */
     const char *pattern;
     size_t depth; /* components of the pattern */
     struct strv found;
@@ -320,10 +349,13 @@ static int match_entry(void *arg, const struct entry *e, size_t layer UNUSED, st
 {
     struct matches *m = arg;
     bool hit = false;
-    if (*e->path == '\0' || components(e->path) != m->depth)
+    if (str_eq(e->path, m->top))
         return 0;
-    if (glob_match(m->pattern, e->path, &hit, err) < 0)
-        return err->code;
+    const char *rel = e->path + (*m->top ? strlen(m->top) + 1 : 0);
+    if (components(rel) != m->depth)
+        return 0;
+    if (glob_match(m->pattern, rel, &hit, err) < 0)
+        return err_wrap(err, "'%s'", m->pattern);
     if (hit)
         strv_add(&m->found, e->path);
     return 0;
@@ -335,11 +367,19 @@ static int copy_source(struct copy *c, const char *source, struct err *err)
     AUTO(mem_free) char *clean = path_clean(rooted);
     if (!glob_has_magic(clean + 1))
         return copy_one(c, clean + 1, err);
-    struct matches m = { .pattern = clean + 1, .depth = components(clean + 1) };
     AUTO(mem_free) char *plain = str_ndup(clean + 1, strcspn(clean + 1, "*?[\\"));
     char *slash = strrchr(plain, '/');
-    plain[slash ? slash - plain : 0] = '\0';
-    int rc = view_walk(c->source, plain, match_entry, &m, err);
+    size_t n_plain = slash ? (size_t)(slash - plain) : 0;
+    plain[n_plain] = '\0';
+    AUTO(mem_free) char *top = NULL;
+    if (view_resolve(c->source, plain, true, &top, NULL, err) < 0)
+        return err->code == ERR_NOT_FOUND ? copy_not_found(c, plain, err) : err->code;
+    struct entry dir;
+    if (slash != NULL && (!view_find(c->source, top, &dir, NULL) || dir.type != ENTRY_DIR))
+        return copy_not_found(c, plain, err);
+    struct matches m = { .top = top, .pattern = clean + 1 + n_plain + (slash != NULL) };
+    m.depth = components(m.pattern);
+    int rc = view_walk(c->source, top, match_entry, &m, err);
     for (size_t k = 0; rc == 0 && k < m.found.n; k++)
         rc = copy_one(c, m.found.v[k], err);
     strv_release(&m.found);
@@ -357,7 +397,7 @@ static int copy_heredoc(struct copy *c, const struct instr_file *f, struct err *
     digest_of(f->data, e.size, &e.content);
     set_metadata(c, &e);
     AUTO(mem_free) char *dest = resolve_dest(c, c->dest, true, err);
-    if (dest == NULL)
+    if (dest == NULL || make_dest_dir(c, err) < 0)
         return err->code;
     struct entry there;
     bool into = c->dest_is_dir || *dest == '\0' ||
@@ -389,7 +429,7 @@ static int plan_sources(struct copy *c, struct err *err)
             return err_set(err, ERR_UNSUPPORTED,
                            "ADD of '%s': URLs are not supported by this version of shale",
                            x->sources.v[k]);
-    if (open_sources(c, err) < 0 || make_dest_dir(c, err) < 0)
+    if (open_sources(c, err) < 0)
         return err->code;
     for (size_t k = 0; k < x->sources.n; k++)
         if (copy_source(c, x->sources.v[k], err) < 0)
@@ -430,8 +470,8 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
     if (parse_options(&c, err) < 0)
         return err_at(err, i->line, i->line_end);
     clean_dest(&c);
-    c.plan = plan_new(st->b->store, state_view(&st->state), st->b->context,
-                      c.has_owner ? c.ids.uid : 0, c.has_owner ? c.ids.gid : 0, st->b->epoch);
+    c.plan = plan_new(st->b->store, state_view(&st->state), st->b->context, c.owner.uid,
+                      c.owner.gid, st->b->epoch);
     if (plan_sources(&c, err) < 0 || plan_content_id(c.plan, &id, err) < 0)
         return copy_blame(&c, err);
     AUTO(key_free) struct key *k = key_new("copy");

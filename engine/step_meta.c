@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static int meta_env(struct state *s, const struct instr *i, struct err *err UNUSED)
 {
@@ -40,7 +41,7 @@ static void shell_or_exec(const struct state *s, const struct instr_cmdline *c, 
 static int meta_cmd(struct state *s, const struct instr *i, struct err *err UNUSED)
 {
     shell_or_exec(s, &i->cmd, &s->config.cmd);
-    s->config.has_cmd = true;
+    s->config.has_cmd = s->config.cmd.n > 0; /* "[]" is not written */
     s->config.args_escaped = true;
     s->cmd_set = true;
     return 0;
@@ -49,7 +50,7 @@ static int meta_cmd(struct state *s, const struct instr *i, struct err *err UNUS
 static int meta_entrypoint(struct state *s, const struct instr *i, struct err *err UNUSED)
 {
     shell_or_exec(s, &i->cmd, &s->config.entrypoint);
-    s->config.has_entrypoint = true;
+    s->config.has_entrypoint = s->config.entrypoint.n > 0;
     if (!s->cmd_set) {
         strv_clear(&s->config.cmd);
         s->config.has_cmd = false;
@@ -57,30 +58,58 @@ static int meta_entrypoint(struct state *s, const struct instr *i, struct err *e
     return 0;
 }
 
+/* "80" or "80-90"; false when it is neither. */
+static bool port_range(const char *text, long *ret_first, long *ret_last)
+{
+    char *end;
+    *ret_first = *ret_last = strtol(text, &end, 10);
+    if (end == text)
+        return false;
+    if (*end == '-') {
+        const char *from = end + 1;
+        *ret_last = strtol(from, &end, 10);
+        if (end == from)
+            return false;
+    }
+    return *end == '\0' && *ret_first >= 0 && *ret_last >= *ret_first && *ret_last <= 65535;
+}
+
+/* "8080" of "ip:8080:80" counts for nothing, but has to be a port. */
+static int check_host_port(char *spec, long n_ports, struct err *err)
+{
+    char *colon = strrchr(spec, ':');
+    const char *host = colon ? colon + 1 : spec;
+    long first, last;
+    if (*host == '\0')
+        return 0;
+    if (!port_range(host, &first, &last))
+        return err_set(err, ERR_USAGE, "invalid hostPort: %s", host);
+    if (n_ports > 1 && last - first + 1 != n_ports)
+        return err_set(err, ERR_USAGE, "invalid ranges specified for container and host Ports");
+    return 0;
+}
+
 /* "80", "80/udp", "100-102/tcp", "ip:host:container" as Docker still takes it. */
 static int expose_word(const char *word, struct strv *ret, struct err *err)
 {
-    const char *colon = strrchr(word, ':');
-    const char *spec = colon ? colon + 1 : word;
-    AUTO(mem_free) char *ports = str_dup(spec);
-    char *proto = strchr(ports, '/');
+    AUTO(mem_free) char *spec = str_dup(word);
+    char *proto = strchr(spec, '/');
     if (proto != NULL)
         *proto++ = '\0';
-    char *end;
-    long first = strtol(ports, &end, 10), last = first;
-    bool good = end != ports;
-    if (good && *end == '-') {
-        char *from = end + 1;
-        last = strtol(from, &end, 10);
-        good = end != from;
-    }
-    if (!good || *end != '\0' || first < 0 || last < first || last > 65535)
-        return err_set(err, ERR_USAGE, "invalid containerPort: %s", word);
     AUTO(mem_free) char *lower = str_dup(proto && *proto ? proto : "tcp");
     for (char *p = lower; *p; p++)
         *p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
     if (!str_eq(lower, "tcp") && !str_eq(lower, "udp") && !str_eq(lower, "sctp"))
-        return err_set(err, ERR_USAGE, "invalid proto: %s", proto);
+        return err_set(err, ERR_USAGE, "invalid port: \"%s\": invalid proto: %s", word, proto);
+    char *colon = strrchr(spec, ':');
+    long first, last;
+    if (!port_range(colon ? colon + 1 : spec, &first, &last))
+        return err_set(err, ERR_USAGE, "invalid containerPort: %s", word);
+    if (colon != NULL) {
+        *colon = '\0';
+        if (check_host_port(spec, last - first + 1, err) < 0)
+            return err->code;
+    }
     for (long port = first; port <= last; port++)
         strv_addf(ret, "%ld/%s", port, lower);
     return 0;
@@ -92,7 +121,6 @@ int expose_ports(const struct strv *words, struct strv *ret, struct err *err)
     for (size_t k = 0; k < words->n; k++)
         if (expose_word(words->v[k], ret, err) < 0)
             return err->code;
-    strv_sort(ret);
     return 0;
 }
 
@@ -129,8 +157,34 @@ static int meta_user(struct state *s, const struct instr *i, struct err *err UNU
     return 0;
 }
 
-static int meta_stopsignal(struct state *s, const struct instr *i, struct err *err UNUSED)
+/* Names without "SIG", in any case of letters; those of Linux on every machine. */
+static bool is_signal(const char *word)
 {
+    static const char *const names[] = {
+        "ABRT", "ALRM", "BUS",  "CHLD",   "CLD",   "CONT", "FPE",  "HUP",   "ILL",
+        "INT",  "IO",   "IOT",  "KILL",   "PIPE",  "POLL", "PROF", "PWR",   "QUIT",
+        "SEGV", "STOP", "SYS",  "STKFLT", "TERM",  "TRAP", "TSTP", "TTIN",  "TTOU",
+        "URG",  "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX",
+    };
+    char *end;
+    long n = strtol(word, &end, 10);
+    if (end != word && *end == '\0')
+        return n != 0;
+    const char *bare = strncasecmp(word, "SIG", 3) == 0 ? word + 3 : word;
+    for (size_t k = 0; k < ARRAY_LEN(names); k++)
+        if (strcasecmp(bare, names[k]) == 0)
+            return true;
+    bool from_min = strncasecmp(bare, "RTMIN+", 6) == 0;
+    if (!from_min && strncasecmp(bare, "RTMAX-", 6) != 0)
+        return false;
+    n = strtol(bare + 6, &end, 10);
+    return bare[6] >= '1' && bare[6] <= '9' && *end == '\0' && n <= (from_min ? 15 : 14);
+}
+
+static int meta_stopsignal(struct state *s, const struct instr *i, struct err *err)
+{
+    if (!is_signal(i->value))
+        return err_set(err, ERR_USAGE, "invalid signal: %s", i->value);
     mem_free(s->config.stop_signal);
     s->config.stop_signal = str_dup(i->value);
     return 0;

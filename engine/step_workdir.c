@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "engine/layer_plan.h"
+#include "engine/owner.h"
 #include <string.h>
 
 static int make_dirs(struct step *s, const struct layer **ret, struct err *err)
@@ -12,25 +13,26 @@ static int make_dirs(struct step *s, const struct layer **ret, struct err *err)
     return *ret == NULL ? err->code : 0;
 }
 
-/* The owner of what is made; a user that cannot be resolved yet makes it root's, as in BuildKit. */
-static void owner_of(struct state *s, uint32_t *ret_uid, uint32_t *ret_gid)
+/* The owner of what is made. A user that the image does not have makes it root's, as in BuildKit.
+ */
+static int owner_of(struct state *s, struct owner *ret, struct err *err)
 {
-    *ret_uid = *ret_gid = 0;
-    if (s->config.user == NULL || s->config.user[0] == '\0')
-        return;
-    AUTO(user_ids_release) struct user_ids ids = { 0 };
-    struct err ignored = ERR_INIT;
-    if (view_user(state_view(s), s->config.user, 0, &ids, &ignored) < 0)
-        return;
-    *ret_uid = ids.uid;
-    *ret_gid = ids.gid;
+    *ret = (struct owner){ 0 };
+    const char *user = s->config.user;
+    if (user == NULL || *user == '\0')
+        return 0;
+    if (s->n_layers == 0 && owner_has_names(user))
+        return err_set(err, ERR_USAGE,
+                       "USER %s: there is no user or group of that name in an empty image", user);
+    return owner_resolve(state_view(s), user, ret, NULL, err);
 }
 
 static int plan_workdir(struct layer_plan *p, struct state *s, const char *dir, struct err *err)
 {
     AUTO(mem_free) char *real = NULL;
     size_t missing = 0;
-    if (view_resolve(state_view(s), dir, true, &real, &missing, err) < 0)
+    AUTO(mem_free) char *clean = path_clean(dir);
+    if (view_resolve(state_view(s), clean, true, &real, &missing, err) < 0)
         return err->code;
     struct entry e;
     if (missing == 0 && plan_find(p, real, &e) && e.type == ENTRY_DIR)
@@ -43,7 +45,8 @@ int do_workdir(struct build_stage *st, const struct instr *i, struct err *err)
     struct state *s = &st->state;
     struct build *b = st->b;
     const char *before = s->config.workdir && *s->config.workdir ? s->config.workdir : "/";
-    AUTO(mem_free) char *dir = path_join(before, i->value);
+    /* an absolute one stands in the configuration as it was written */
+    AUTO(mem_free) char *dir = i->value[0] == '/' ? str_dup(i->value) : path_join(before, i->value);
     mem_free(s->config.workdir);
     s->config.workdir = str_dup(dir);
     AUTO(mem_free) char *created_by = str_printf("WORKDIR %s", dir);
@@ -51,10 +54,11 @@ int do_workdir(struct build_stage *st, const struct instr *i, struct err *err)
         state_add_history(s, created_by, false, 0);
         return 0;
     }
-    uint32_t uid, gid;
-    owner_of(s, &uid, &gid);
+    struct owner owner;
+    if (owner_of(s, &owner, err) < 0)
+        return err_at(err, i->line, i->line_end);
     AUTO(plan_free)
-    struct layer_plan *p = plan_new(b->store, state_view(s), NULL, uid, gid, b->epoch);
+    struct layer_plan *p = plan_new(b->store, state_view(s), NULL, owner.uid, owner.gid, b->epoch);
     struct content_id id;
     if (plan_workdir(p, s, dir, err) < 0 || plan_content_id(p, &id, err) < 0)
         return err_at(err, i->line, i->line_end);

@@ -5,7 +5,6 @@
 #include <sys/prctl.h>
 
 #define OCI_VERSION "1.0.2"
-#define DEFAULT_HOSTNAME "buildkitsandbox"
 #define TTY_GID "gid=5" /* the group "tty" of every distribution */
 
 /* By number. What a step gets unless it is insecure is marked. */

@@ -10,6 +10,8 @@
 #include "base/json.h"
 #include "exec/run.h"
 
+#define DEFAULT_HOSTNAME "buildkitsandbox"
+
 /* One mount of the step, its target resolved; in the order in which they are made. */
 struct bundle_mount {
     const char *source; /* path on the host; NULL: a tmpfs */

@@ -102,35 +102,41 @@ char *cgroup_path(const char *name, bool knows_relative)
     return str_printf("%s%s", knows_relative ? "" : "/", name);
 }
 
-/* A group is removed by rmdir, its files going with it, after the groups in it. */
-static void remove_group(int dirfd, const char *name, int depth)
+/* A group is removed by rmdir, its files going with it, after the groups in it. True: it is gone.
+ */
+static bool remove_group(int dirfd, const char *name, int depth)
 {
     int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *e;
 
     if (d == NULL) {
+        bool is_gone = fd < 0 && errno == ENOENT;
         fd_close(fd);
-        return;
+        return is_gone;
     }
     while (depth < 64 && (e = readdir(d)) != NULL)
         if (e->d_type == DT_DIR && e->d_name[0] != '.')
             remove_group(fd, e->d_name, depth + 1);
     closedir(d);
-    if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-        log_debug("exec", "cannot remove cgroup '%s': %s", name, strerror(errno));
+    if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return true;
+    log_debug("exec", "cannot remove cgroup '%s': %s", name, strerror(errno));
+    return false;
 }
 
-void cgroup_remove(const char *name)
+bool cgroup_remove(const char *name)
 {
     AUTO(strv_release) struct strv roots = STRV_INIT;
+    bool is_gone = true;
 
     list_places(&roots);
     for (size_t i = 0; i < roots.n; i++) {
         AUTO(fd_close) int fd = open(roots.v[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0)
-            remove_group(fd, name, 0);
+        if (fd >= 0 && !remove_group(fd, name, 0))
+            is_gone = false;
     }
+    return is_gone;
 }
 
 /* The process that made it, or 0 when the name is not of our form. */

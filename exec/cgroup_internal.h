@@ -16,8 +16,9 @@
  * for runtimes that understand that (knows_relative), else at the hierarchies' roots.
  */
 char *cgroup_path(const char *name, bool knows_relative);
-/* The group of this name, wherever cgroup_path puts it; what has processes stays. */
-void cgroup_remove(const char *name);
+/* The group of this name, wherever cgroup_path puts it; what has processes stays. True: it is gone.
+ */
+bool cgroup_remove(const char *name);
 /* Groups whose maker is dead: "shale-<anything>-<pid>-<n>.<anything>", pid as in this PID
  * namespace. */
 void cgroup_remove_dead(void);

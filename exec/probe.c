@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define ANSWER "runtime.json"
-#define ANSWER_VERSION 1
+#define ANSWER_VERSION 2
 #define PROBE_STATUS 42
 
 /* exit(42) in machine code: what a probe runs, so that nothing of the host is needed for it. */
@@ -229,7 +229,7 @@ static bool is_older(const char *text, const unsigned than[3])
     return false;
 }
 
-/* "runc 1.1.5 (/usr/sbin/runc)". */
+/* "runc 1.1.5 (/usr/sbin/runc)", and what speaks against it. */
 static char *describe(const char *path)
 {
     AUTO(buf_release) struct buf out = BUF_INIT;
@@ -243,11 +243,13 @@ static char *describe(const char *path)
         return str_dup(path);
     const char *v = strstr(buf_str(&out), "version ");
     v = v ? v + strlen("version ") : "";
+    AUTO(buf_release) struct buf text = BUF_INIT;
+    buf_addf(&text, "%s %.*s (%s)", name, (int)strcspn(v, " \n"), v, path);
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         if (str_eq(name, good[i].name) && is_older(v, good[i].version))
-            log_info("exec", "%s is older than %u.%u.%u, which has security fixes", path,
-                     good[i].version[0], good[i].version[1], good[i].version[2]);
-    return str_printf("%s %.*s (%s)", name, (int)strcspn(v, " \n"), v, path);
+            buf_addf(&text, " (older than %u.%u.%u, which has security fixes)", good[i].version[0],
+                     good[i].version[1], good[i].version[2]);
+    return buf_take(&text);
 }
 
 /* ---- probing ---- */

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RESOLV_CONF "resolv.conf"
@@ -25,7 +26,6 @@
 #define LOG_MAX (1u << 20)
 #define REPORT_MAX (1u << 20)
 #define CANCEL_GRACE_MS 10000
-#define DEFAULT_HOSTNAME "buildkitsandbox"
 
 void exec_result_release(struct exec_result *r)
 {
@@ -546,6 +546,16 @@ static int judge(const struct step *s, const struct helper_report *report, struc
                          &ret->note, err);
 }
 
+/* The helper's work, which it did not get to. The kernel may still be ending what is in the group.
+ */
+static void remove_left_cgroup(const char *id)
+{
+    const struct timespec pause = { .tv_nsec = 20000000 };
+
+    for (int n = 0; n < 50 && !cgroup_remove(id); n++)
+        nanosleep(&pause, NULL);
+}
+
 static int run_finish(const struct step *s, struct run *r, struct exec_result *ret, struct err *err)
 {
     AUTO(helper_report_release) struct helper_report report = { .status = 0 };
@@ -553,8 +563,8 @@ static int run_finish(const struct step *s, struct run *r, struct exec_result *r
 
     if (proc_wait(r->pid, NULL, 0, 0, &status, err) < 0)
         return err->code;
-    if (r->is_killed && s->runtime->cgroups)
-        cgroup_remove(s->id);
+    if (status != 0 && s->runtime->cgroups)
+        remove_left_cgroup(s->id);
     if (r->is_cancelled)
         return err_set(err, ERR_CANCELLED, "interrupted");
     if (read_report(r, status, &report, err) < 0 || judge(s, &report, ret, err) < 0)

@@ -109,5 +109,5 @@ int main(void)
         cmocka_unit_test(after_a_signal_one_who_reads_still_gets_everything),
         cmocka_unit_test(a_reader_that_is_gone_is_not_waited_for),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return UNIT_RUN("cmd_patient_writer", tests);
 }

@@ -81,7 +81,8 @@ static void a_copy_shows_only_the_flags_that_docker_shows(void **state UNUSED)
 static void other_instructions_are_their_words(void **state UNUSED)
 {
     says("ENV a=1 b=\"x y\"", "ENV a=1 b=x y");
-    says("VOLUME /v \"/w x\"", "VOLUME [/v \"/w x\"]");
+    says("VOLUME /v /w", "VOLUME [/v /w]");
+    says("VOLUME [\"/a\", \"/b c\"]", "VOLUME [/a /b c]");
     says("SHELL [\"/bin/sh\", \"-c\"]", "SHELL [/bin/sh -c]");
     says("STOPSIGNAL sigrtmin+3", "STOPSIGNAL sigrtmin+3");
 }

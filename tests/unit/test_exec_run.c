@@ -1001,6 +1001,24 @@ static pid_t find_process(const char *part, const char *arg)
     return found;
 }
 
+static void kill_9_of_the_helper_leaves_nothing(void **state)
+{
+    struct box *b = *state;
+    AUTO(fd_close) int pipe = -1;
+    int status = 0;
+
+    sh_ok(b, "true");
+    pid_t pid = start_for_ever(b, &pipe);
+    AUTO(mem_free) char *tag = str_printf("-%d-", (int)pid);
+    pid_t helper = find_process(EXEC_HELPER_ARG, tag);
+    assert_true(helper > 0 && count_cgroups(tag) > 0);
+    kill(helper, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+    assert_int_equal(wait_for_none(b->path), 0);
+    assert_int_equal(count_cgroups(tag), 0);
+}
+
 static void kill_9_of_shale_and_its_helper_leaves_a_cgroup_at_most(void **state)
 {
     struct box *b = *state;
@@ -1114,6 +1132,7 @@ int main(int argc, char **argv)
         CASE(processes_left_in_the_background_end_with_the_command),
         CASE(cancel_stops_the_container_and_leaves_nothing),
         CASE(kill_9_of_shale_leaves_nothing_alive),
+        CASE(kill_9_of_the_helper_leaves_nothing),
         CASE(kill_9_of_shale_and_its_helper_leaves_a_cgroup_at_most),
         CASE(interactive_commands_have_our_input_and_output),
         CASE(interactive_commands_can_have_a_terminal),

@@ -1,0 +1,135 @@
+# Outputs, as other tools see them.
+# shellcheck shell=bash disable=SC2016 # what is in single quotes is for the container
+
+app() {
+    echo hello >ctx/hello
+    dockerfile <<'END'
+FROM base:1
+COPY --chown=app hello /srv/hello
+RUN rm -r /opt/full && echo made > /made && mkdir /var/lib/x && chown 5:6 /var/lib/x
+ENV a=1
+ENTRYPOINT ["cat"]
+CMD ["/made"]
+END
+}
+
+t_oci_is_accepted_by_skopeo_and_umoci() {
+    app
+    oci -t example.com/app:1
+    skopeo --insecure-policy inspect oci-archive:oci.tar >inspect.json
+    eq "$(jq '.layers | length' "$(oci_manifest)")" "$(jq '.Layers | length' inspect.json)"
+    skopeo_copy oci-archive:oci.tar oci:copy:t
+    skopeo_copy --dest-decompress oci-archive:oci.tar dir:plain
+    umoci unpack --image copy:t bundle >umoci.log 2>&1 || { cat umoci.log; fail "umoci unpack"; }
+    eq hello "$(cat bundle/rootfs/srv/hello)"
+    eq "1000 1001" "$(stat -c '%u %g' bundle/rootfs/srv/hello)"
+    eq made "$(cat bundle/rootfs/made)"
+    [ ! -e bundle/rootfs/opt/full ] || fail "what a step removed is there"
+    tree files
+    same_tree files bundle/rootfs
+}
+
+t_oci_names_its_blobs_by_their_content() {
+    app
+    oci -t example.com/app:1
+    local blob
+    for blob in oci/blobs/sha256/*; do
+        eq "$(basename "$blob")" "$(sha256sum "$blob" | cut -d' ' -f1)"
+    done
+    eq '{"imageLayoutVersion":"1.0.0"}' "$(jq -c . oci/oci-layout)"
+    eq application/vnd.oci.image.manifest.v1+json "$(jq -r .mediaType "$(oci_manifest)")"
+}
+
+t_oci_layers_take_the_compression_that_is_asked_for() {
+    app
+    local compression suffix first=
+    for compression in gzip zstd uncompressed; do
+        rm -rf oci oci.tar
+        build -o "type=oci,dest=oci.tar,compression=$compression,force-compression=true"
+        mkdir oci && tar -C oci -xf oci.tar
+        case $compression in uncompressed) suffix=tar ;; *) suffix=tar+$compression ;; esac
+        eq "application/vnd.oci.image.layer.v1.$suffix" "$(jq -r '.layers[-1].mediaType' "$(oci_manifest)")"
+        skopeo_copy oci-archive:oci.tar "oci:copy-$compression:t"
+        [ -n "$first" ] || first=$(layer_ids)
+        eq "$first" "$(layer_ids)" "the layers' contents"
+    done
+}
+
+t_docker_archive_is_accepted_by_skopeo() {
+    app
+    build -o type=docker,dest=docker.tar -t example.com/app:1
+    skopeo --insecure-policy inspect docker-archive:docker.tar >inspect.json
+    eq "$(tar -xOf docker.tar manifest.json | jq '.[0].Layers | length')" "$(jq '.Layers | length' inspect.json)"
+    eq '["example.com/app:1"]' "$(tar -xOf docker.tar manifest.json | jq -c '.[0].RepoTags')"
+    skopeo_copy docker-archive:docker.tar oci:copy:t
+    umoci unpack --image copy:t bundle >umoci.log 2>&1 || { cat umoci.log; fail "umoci unpack"; }
+    tree files
+    same_tree files bundle/rootfs
+}
+
+t_local_and_tar_hold_the_same_files() {
+    app
+    tree files
+    build -o type=local,dest=local
+    build -o short
+    same_tree local short
+    # Written for whoever asked, as Docker writes them: the owners of the image are in the tar.
+    eq 0 "$(find local ! -user 0 | wc -l)" "files of other owners"
+    eq "1000 1001" "$(stat -c '%u %g' files/srv/hello)"
+    chown -R 0:0 files
+    same_tree files local
+}
+
+t_standard_output_takes_a_tar() {
+    app
+    build -o type=tar,dest=files.tar
+    shale build --progress=plain -o - ctx 2>log >stdout.tar
+    tar -tf files.tar | sort >a
+    tar -tf stdout.tar | sort | cmp - a
+    shale build --progress=plain -o type=oci,dest=- ctx 2>log | tar -t >names
+    has names index.json
+}
+
+t_several_outputs_come_from_one_build() {
+    app
+    build -t t -o type=oci,dest=a.tar -o type=local,dest=files
+    skopeo --insecure-policy inspect oci-archive:a.tar >/dev/null
+    eq made "$(cat files/made)"
+}
+
+t_iidfile_and_metadata_file_name_the_image() {
+    app
+    build -t example.com/app:1 --iidfile id --metadata-file metadata.json
+    grep -qE '^sha256:[0-9a-f]{64}$' id
+    [ "$(tail -c 1 id)" != "" ] || fail "the id ends with a newline, where Docker writes none"
+    eq example.com/app:1 "$(jq -r '."image.name"' metadata.json)"
+    grep -qE '^sha256:' <(jq -r '."containerimage.digest"' metadata.json)
+    eq "$(cat id)" "$(jq -r '."containerimage.config.digest" // ."containerimage.digest"' metadata.json)"
+}
+
+t_quiet_prints_the_id_alone() {
+    app
+    shale build -q --load=false -t t ctx >stdout 2>stderr
+    grep -qE '^sha256:[0-9a-f]{64}$' stdout
+    eq 1 "$(wc -l <stdout)"
+    eq "" "$(cat stderr)"
+}
+
+t_the_dockerfile_may_come_from_elsewhere() {
+    mkdir elsewhere
+    printf 'FROM base:1\nRUN echo elsewhere > /f\n' >elsewhere/my.Dockerfile
+    build -t t -f elsewhere/my.Dockerfile
+    eq elsewhere "$(inside cat /f)"
+    printf 'FROM base:1\nRUN echo stdin > /f\n' | build -t t -f -
+    eq stdin "$(inside cat /f)"
+    printf 'FROM base:1\nRUN echo "no context" > /f\n' | shale build --load=false -t t - 2>log
+    eq "no context" "$(inside cat /f)"
+}
+
+t_an_output_that_cannot_be_written_is_said() {
+    app
+    build_fails -o type=oci,dest=/proc/no/such.tar
+    says /proc/no/such.tar
+    build_fails -o type=nonsense
+    says nonsense
+}

@@ -1,0 +1,48 @@
+# An unchanged rebuild is work on metadata: counted with strace, not timed (`make bench` times it).
+# shellcheck shell=bash
+
+t_an_unchanged_rebuild_of_2000_files_mounts_nothing_and_writes_no_files() {
+    mkdir ctx/src
+    local i
+    for i in $(seq 2000); do
+        mkdir -p "ctx/src/$((i % 40))"
+        echo "file $i" >"ctx/src/$((i % 40))/$i.txt"
+    done
+    dockerfile <<'END'
+FROM base:1
+WORKDIR /app
+COPY src/1 /first
+RUN cat /first/* | wc -c > /size
+COPY . .
+RUN ls -R . > /names
+END
+    build -t t
+    # The second build may write down what the first could not trust yet (files as young as the clock is coarse).
+    sleep 1.1
+    build -t t
+    all_cached
+    find "$SHALE_ROOT/trees" -printf '%p %C@\n' | sort >before
+    # No leak check under strace: it needs ptrace for itself.
+    ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -f -qq -o trace \
+        -e trace=mount,umount2,fsopen,fsconfig,fsmount,move_mount,open_tree,pivot_root,clone,clone3,fork,vfork,execve,unshare,setns \
+        "$SHALE" build --progress=plain --load=false -t t ctx >out 2>log
+    all_cached
+    find "$SHALE_ROOT/trees" -printf '%p %C@\n' | sort | cmp - before
+    ! grep -E ' (mount|umount2|fsopen|fsconfig|fsmount|move_mount|open_tree|pivot_root|unshare|setns)\(' trace >&2 ||
+        fail "something was mounted"
+    eq 1 "$(grep -c ' execve(' trace)" "programs started"
+}
+
+t_an_unchanged_rebuild_opens_no_file_of_the_context_but_what_it_parses() {
+    mkdir ctx/src
+    local i
+    for i in $(seq 100); do echo "file $i" >"ctx/src/$i.txt"; done
+    printf 'FROM base:1\nCOPY . /app\nRUN ls /app\n' | dockerfile
+    build
+    sleep 1.1
+    build
+    ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -f -qq -o trace -e trace=open,openat,openat2 \
+        "$SHALE" build --progress=plain --load=false ctx >out 2>log
+    all_cached
+    ! grep -E '"[^"]*[0-9]+\.txt"' trace >&2 || fail "unchanged files were opened"
+}
