@@ -44,6 +44,7 @@ END
 
 own() { "$SHALE" build --progress=plain --load=false -t $name:1 "$dir/ctx" >"$dir/log" 2>&1; }
 engine() { "$SHALE" build --progress=plain --load -t $name:1 "$dir/ctx" >"$dir/log" 2>&1; }
+# shellcheck disable=SC2086 # words are wanted
 docker_build() { $DOCKER build ${DOCKER_FLAGS:-} --progress=plain -t $name:2 "$dir/ctx" >"$dir/log" 2>&1; }
 
 time_ms() { # time_ms COMMAND

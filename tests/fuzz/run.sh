@@ -16,9 +16,11 @@ for source in tests/fuzz/fuzz_*.c; do
     # shellcheck disable=SC2086 # words are wanted
     make --no-print-directory -j"$(nproc)" CC="$clang" OUT=$out CFLAGS="-O1 $san" LDFLAGS='-fsanitize=fuzzer,address,undefined' \
         "$out/fuzz/$name" >"$out/make.log" 2>&1 || { cat "$out/make.log"; echo "not ok - $what does not build"; failed=$((failed + 1)); continue; }
-    mkdir -p "$out/corpus/$what" "tests/data/fuzz/$what"
+    mkdir -p "$out/corpus/$what"
+    set -- "$out/corpus/$what"
+    [ ! -d "tests/data/fuzz/$what" ] || set -- "$@" "tests/data/fuzz/$what"
     if "$out/fuzz/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -verbosity=0 \
-        -artifact_prefix="$out/crash-$what-" "$out/corpus/$what" "tests/data/fuzz/$what" >"$out/$what.log" 2>&1; then
+        -artifact_prefix="$out/crash-$what-" "$@" >"$out/$what.log" 2>&1; then
         echo "ok - $what"
         passed=$((passed + 1))
     else
