@@ -3,13 +3,16 @@
 #   MODE=asan|tsan|valgrind   another kind of build, under out/MODE/
 #   V=1                       shows the commands
 #   WERROR=1                  warnings are errors (CI)
+#   ISAL=                     without isa-l
 #   OUT=dir                   where compiled things go (default: out, or out/MODE)
 
 MODE ?=
 OUT ?= out$(if $(MODE),/$(MODE))
 PREFIX ?= /usr/local
 DESTDIR ?=
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PKG_CONFIG ?= pkg-config
 CLANG_FORMAT ?= $(shell command -v clang-format-14 || echo clang-format)
 Q := $(if $(V),,@)
@@ -27,7 +30,7 @@ USES_engine := base image dockerfile store remote exec cache
 USES_cmd := base image dockerfile store remote exec cache engine
 
 PACKAGES := jansson libarchive libcrypto libcurl libxxhash libzstd sqlite3 zlib
-# isa-l deflates and inflates some times faster than zlib; taken when it is there.
+# isa-l deflates and inflates some times faster than zlib; taken when it is there (ISAL= builds without it).
 ISAL := $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo libisal)
 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
@@ -77,7 +80,15 @@ $(call lib,$(1)): $(call obj,$(1))
 endef
 $(foreach f,$(FOLDERS),$(eval $(call FOLDER_RULE,$(f))))
 
-$(OUT)/obj/%.o: %.c
+# What was compiled by another compiler, with other flags or without isa-l is compiled again.
+$(OUT)/flags: FORCE
+	@$(PKG_CONFIG) --print-errors --exists $(PACKAGES) || { \
+		echo "what building needs is not here: 'make deps' installs it, 'tests/setup.sh list build' names it"; exit 1; }
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CC) $(filter-out -Werror,$(ALL_CFLAGS)))' >$@.new
+	@if cmp -s $@.new $@; then rm -f $@.new; else mv $@.new $@; fi
+
+$(OUT)/obj/%.o: %.c $(OUT)/flags
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -112,6 +123,11 @@ test-cli: $(OUT)/shale
 ## test-e2e: run the end-to-end tests (T=cache or T=cache/edit*, JOBS=1, KEEP=1)
 test-e2e: $(OUT)/shale
 	$(Q)SHALE=$(OUT)/shale SHALE_TEST_DIR=$(OUT)/e2e T='$(T)' tests/run-e2e.sh
+
+## conformance: run shale over test data of others (CORPORA=DIR holds it, N="01 05": only these)
+CORPORA ?= ../shared/corpora
+conformance: $(OUT)/shale
+	$(Q)SHALE=$(OUT)/shale tests/conformance/run.sh '$(CORPORA)' $(N)
 
 ## demo: build a small service three times and run it; installs the packages it lacks (SETUP=no: does not)
 demo:
@@ -173,6 +189,7 @@ clean:
 ## help: this list
 help:
 	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^#   \([A-Z]*=\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all unit test test-cli test-e2e demo bench deps install uninstall fuzz-smoke analyze tidy check-deps check-headers \
+.PHONY: FORCE all unit test test-cli test-e2e conformance demo bench deps install uninstall fuzz-smoke analyze tidy check-deps check-headers \
 	format format-check clean help

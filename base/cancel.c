@@ -36,13 +36,33 @@ struct cancel *cancel_new(void)
 
 void cancel_set(struct cancel *c, int signo)
 {
-    int saved = errno, unset = -1;
+    int saved = errno, unset = -1, failed = 0;
     uint64_t one = 1;
 
     if (atomic_compare_exchange_strong(&c->reason, &unset, signo))
         while (write(c->fd, &one, sizeof(one)) < 0 && errno == EINTR)
             ;
+    else /* a signal counts for more than a failure */
+        atomic_compare_exchange_strong(&c->reason, &failed, signo);
     errno = saved;
+}
+
+bool cancel_take_back(struct cancel *c)
+{
+    int failed = 0;
+    uint64_t n;
+
+    if (!cancel_is_set(c))
+        return true;
+    /* while it is set nobody else writes */
+    while (read(c->fd, &n, sizeof(n)) < 0 && errno == EINTR)
+        ;
+    if (atomic_compare_exchange_strong(&c->reason, &failed, -1))
+        return true;
+    n = 1;
+    while (write(c->fd, &n, sizeof(n)) < 0 && errno == EINTR)
+        ;
+    return false;
 }
 
 bool cancel_is_set(const struct cancel *c)

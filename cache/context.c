@@ -117,16 +117,6 @@ struct context *context_open(const char *path, struct ignore *ignore, struct sto
     return c->fd < 0 ? NULL : TAKE(c);
 }
 
-int context_dirfd(const struct context *c)
-{
-    return c->fd;
-}
-
-const char *context_path(const struct context *c)
-{
-    return c->path;
-}
-
 /* What is asked for. */
 
 static bool wants_all(const struct strv *wants)
@@ -169,6 +159,12 @@ static char *link_target(const struct context *c, const char *path, size_t len)
     return str_printf("%s%s", joined, path + len);
 }
 
+static void add_uncovered(struct strv *wants, const char *path)
+{
+    if (!is_covered(wants, path))
+        strv_add(wants, path);
+}
+
 /* Adds path and, for every link on the way, the link and what it leads to. */
 static void add_want(const struct context *c, struct strv *wants, const char *path, int links)
 {
@@ -181,11 +177,12 @@ static void add_want(const struct context *c, struct strv *wants, const char *pa
         AUTO(mem_free) char *target = link_target(c, rel, i);
         if (target == NULL)
             continue;
-        strv_addn(wants, rel, i);
+        AUTO(mem_free) char *link = str_ndup(rel, i);
+        add_uncovered(wants, link);
         add_want(c, wants, target, links + 1);
         return;
     }
-    strv_add(wants, rel);
+    add_uncovered(wants, rel);
 }
 
 /* Finding. */
@@ -546,8 +543,7 @@ int context_scan(struct context *c, const struct strv *paths, const struct listi
     pthread_mutex_lock(&c->lock);
     size_t before = c->wants.n;
     for (size_t i = 0; i < paths->n && !wants_all(&c->wants); i++)
-        if (!is_covered(&c->wants, paths->v[i]))
-            add_want(c, &c->wants, paths->v[i], 0);
+        add_want(c, &c->wants, paths->v[i], 0);
     int rc = 0;
     if (c->wants.n != before || c->n_listings == 0)
         rc = scan_wants(c, err);

@@ -25,14 +25,13 @@ DEFINE_AUTO(struct context, context_free);
 struct context *context_open(const char *path, struct ignore *ignore, struct store *s,
                              struct pool *pool, struct cancel *cancel, struct err *err)
     OWNED(context_free);
-int context_dirfd(const struct context *c);
-const char *context_path(const struct context *c);
 
 /*
  * The listing of everything at and below the given paths ("" is the whole context), with their
- * parents, and what symbolic links on the way there point to. A path that does not exist adds
- * nothing. What was scanned before is not scanned again. The listing lives as long as the context.
- * A file that changes while it is read is read again, and fails (ERR_IO) when it does not settle.
+ * parents, and what symbolic links on the way there, or there, point to. A path that does not exist
+ * adds nothing. What was scanned before is not scanned again. The listing lives as long as the
+ * context. A file that changes while it is read is read again, and fails (ERR_IO) when it does not
+ * settle.
  */
 int context_scan(struct context *c, const struct strv *paths, const struct listing **ret,
                  struct err *err);

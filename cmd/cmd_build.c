@@ -4,8 +4,10 @@
 #include "cmd/display.h"
 #include "cmd/exit_status.h"
 #include "cmd/frame.h"
+#include "engine/lint_use.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -86,6 +88,93 @@ static int build(struct session *s, const struct options *o, const struct build_
     return EXIT_OK;
 }
 
+/* --check */
+
+static bool is_check(const struct options *o)
+{
+    return option_on(o, "check") || str_eq(option_str(o, "call"), "check");
+}
+
+static int run_check(struct session *s, const struct build_options *b, struct display *d,
+                     struct check_result *ret, struct err *err)
+{
+    AUTO(engine_close)
+    struct engine *e = engine_open(s->store_root, s->cancel, display_progress(d), err);
+    return e != NULL ? engine_check(e, b, ret, err) : err->code;
+}
+
+/* What can be wrong in one line comes before what can be wrong in the next. */
+static int by_line(const void *a, const void *b)
+{
+    const struct lint_warning *const *x = a, *const *y = b;
+    if ((*x)->line != (*y)->line)
+        return (*x)->line < (*y)->line ? -1 : 1;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void add_finding(struct buf *b, const struct check_result *r, const struct lint_warning *w)
+{
+    buf_addf(b, "\nWARNING: %s - %s\n", w->rule, w->url);
+    log_escape(b, w->text, strlen(w->text));
+    buf_addc(b, '\n');
+    frame_add(b, r->path, buf_str(&r->text), r->text.len, w->line, w->line_end);
+}
+
+/* As docker prints them: sorted by line, and nothing where the text is wrong and nothing was found.
+ */
+static void print_findings(const struct check_result *r)
+{
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    size_t n = r->report.n;
+    AUTO(mem_free) const struct lint_warning **sorted = mem_calloc(n + 1, sizeof(*sorted));
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &r->report.v[i];
+    qsort(sorted, n, sizeof(*sorted), by_line);
+    if (n > 0)
+        buf_addf(&b, "Check complete, %zu warning%s found!\n", n,
+                 n == 1 ? " has been" : "s have been");
+    else if (r->error.code == ERR_NONE)
+        buf_adds(&b, "Check complete, no warnings found.\n");
+    for (size_t i = 0; i < n; i++)
+        add_finding(&b, r, sorted[i]);
+    if (n > 0 && r->error.code != ERR_NONE)
+        buf_addc(&b, '\n');
+    fwrite(buf_str(&b), 1, b.len, stdout);
+    fflush(stdout);
+}
+
+/* Why a build would fail. */
+static void print_check_error(const struct check_result *r)
+{
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    if (r->error.code == ERR_NONE)
+        return;
+    buf_adds(&b, "ERROR: ");
+    log_escape(&b, r->error.msg, strlen(r->error.msg));
+    buf_addc(&b, '\n');
+    if (r->error.line > 0)
+        frame_add(&b, r->path, buf_str(&r->text), r->text.len, r->error.line, r->error.line_end);
+    buf_addc(&b, '\n');
+    fwrite(buf_str(&b), 1, b.len, stderr);
+}
+
+static int check(struct session *s, const struct build_options *b, enum display_mode mode)
+{
+    struct err err = ERR_INIT;
+    AUTO(check_result_release) struct check_result result = { .path = NULL };
+    AUTO(display_free) struct display *d = display_new(mode, STDERR_FILENO);
+    display_set_cancel(d, s->cancel);
+    int code = run_check(s, b, d, &result, &err);
+    display_finish(d, NULL, s->debug);
+    if (code < 0) {
+        struct build_result none = { .has_image = false };
+        return report(s, d, &none, &err);
+    }
+    print_findings(&result);
+    print_check_error(&result);
+    return result.report.n > 0 || result.error.code != ERR_NONE ? EXIT_FAILED : EXIT_OK;
+}
+
 static int run(struct session *s, const struct options *o)
 {
     struct err err = ERR_INIT;
@@ -97,8 +186,11 @@ static int run(struct session *s, const struct options *o)
     }
     if (choose_display(o, &mode, &err) < 0)
         return command_fail(&command_build, s, &err);
-    if (build_request_make(s, o, &r, &err) < 0 || remove_iidfile(r.build.iidfile, &err) < 0)
+    if (build_request_make(s, o, &r, &err) < 0 ||
+        (!is_check(o) && remove_iidfile(r.build.iidfile, &err) < 0))
         return fail_early(s, &err);
+    if (is_check(o))
+        return check(s, &r.build, mode);
     return build(s, o, &r.build, mode);
 }
 

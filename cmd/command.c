@@ -7,7 +7,7 @@
 /* In the order of `shale help`. */
 static const struct command *const commands[] = {
     &command_build, &command_images, &command_tag,  &command_rmi,     &command_import,
-    &command_run,   &command_doctor, &command_help, &command_version,
+    &command_run,   &command_doctor, &command_help, &command_version, &command_debug,
 };
 
 /* How many words of argv words (space separated) are; 0: they are others. */
@@ -128,8 +128,10 @@ void command_list_text(const struct option_spec *specs, struct buf *b)
 {
     buf_adds(b,
              "Usage:  shale [OPTIONS] COMMAND [ARG...]\n\nBuilds container images\n\nCommands:\n");
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        buf_addf(b, "  %-10s  %s\n", commands[i]->name, commands[i]->about);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (!commands[i]->hidden)
+            buf_addf(b, "  %-10s  %s\n", commands[i]->name, commands[i]->about);
+    }
     buf_adds(b, "\nOptions:\n");
     options_help(specs, b);
     buf_adds(b, "\nRun 'shale COMMAND --help' for more information on a command\n");

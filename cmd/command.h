@@ -23,6 +23,7 @@ struct command {
     const char *also;  /* comma list of other spellings: "buildx build,image build"; may be NULL */
     const char *args;  /* of the usage line: "[OPTIONS] PATH | URL | -" */
     const char *about; /* one line */
+    bool hidden;       /* not in the list of commands */
     const struct option_spec *specs; /* up to one without a name; may be NULL */
     int min_args, max_args;          /* max_args -1: any number */
     bool stops_at_argument;          /* what follows the first argument is not ours */
@@ -31,7 +32,7 @@ struct command {
 };
 
 extern const struct command command_build, command_images, command_rmi, command_tag, command_run,
-    command_import, command_version, command_help, command_doctor;
+    command_import, command_version, command_help, command_doctor, command_debug;
 
 /* By its words; *ret_n is how many of argv they are. NULL: there is none. */
 const struct command *command_find(int argc, char *const *argv, int *ret_n);

@@ -314,11 +314,11 @@ static void add_log_text(struct buf *b, const char *text)
         buf_adds(b, "\033[0m");
 }
 
-static void add_failed_logs(struct display *d)
+static void add_failed_logs(struct display *d, int given_up)
 {
     for (size_t i = 0; i < d->n_vertices; i++) {
         const struct vertex *v = d->vertices[i];
-        if (v == NULL || !v->ended || v->how != VERTEX_ERROR)
+        if (v == NULL || v->id <= given_up || !v->ended || v->how != VERTEX_ERROR)
             continue;
         buf_addf(&d->out, "------\n > %s:\n", v->name);
         for (size_t j = v->lines.first; j < v->lines.n; j++) {
@@ -378,7 +378,7 @@ void display_finish(struct display *d, const struct build_result *r, bool debug)
     if (d->ops->finish != NULL)
         d->ops->finish(d);
     if (d->ops->shows_summary) {
-        add_failed_logs(d);
+        add_failed_logs(d, r ? r->given_up_vertex : 0);
         add_warnings(d, r, debug);
     }
     unlock(d);

@@ -6,11 +6,14 @@
 #include "engine/build_internal.h"
 #include "engine/copy_internal.h"
 #include "engine/engine_internal.h"
+#include "engine/lint_use.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DOCKERFILE_MAX (1u << 20)
+#define RESTARTS_MAX 32
+#define EPOCH_MAX 253402300799 /* the year 9999 ends */
 
 void build_result_release(struct build_result *r)
 {
@@ -78,7 +81,7 @@ static int read_dockerfile(struct build *b, char **ret_path, struct err *err)
         err_wrap(err, "failed to read dockerfile");
     if (rc == 0)
         vertex_status(b->e, v, "transferring dockerfile:", r->dockerfile.len, 0, true);
-    return vertex_close(b->e, v, rc, started, err);
+    return build_lint(b, *ret_path, v, rc, started, err);
 }
 
 /* "# syntax=" of Docker's own frontend means the language that is built in. */
@@ -157,6 +160,19 @@ static void add_platform(struct strv *globals, const char *head, const struct pl
     }
 }
 
+static int read_epoch(struct build *b, struct err *err)
+{
+    const char *text = env_get(&b->o->build_args, "SOURCE_DATE_EPOCH");
+    char *end;
+    b->epoch = -1;
+    if (text == NULL || *text == '\0')
+        return 0;
+    b->epoch = strtoll(text, &end, 10);
+    if (*end != '\0' || b->epoch < 0 || b->epoch > EPOCH_MAX)
+        return err_set(err, ERR_USAGE, "invalid SOURCE_DATE_EPOCH: %s", text);
+    return 0;
+}
+
 static int read_globals(struct build *b, struct err *err)
 {
     struct platform host = platform_host();
@@ -178,12 +194,7 @@ static int read_globals(struct build *b, struct err *err)
                 env_set(&b->globals, p->v[k].key, value);
         }
     }
-    const char *epoch = env_get(&b->o->build_args, "SOURCE_DATE_EPOCH");
-    char *end = NULL;
-    b->epoch = epoch && *epoch ? strtoll(epoch, &end, 10) : -1;
-    if (end != NULL && *end != '\0')
-        return err_set(err, ERR_USAGE, "invalid SOURCE_DATE_EPOCH: %s", epoch);
-    return 0;
+    return read_epoch(b, err);
 }
 
 /* Stages. */
@@ -255,11 +266,14 @@ static int check_copy_from(const struct build *b, const struct build_stage *st,
     char *end;
     unsigned long n = strtoul(i->copy.from, &end, 10);
     bool number = *i->copy.from && *end == '\0';
-    if (later < 0 && !(number && n < b->n_stages))
-        return number ? err_set(err, ERR_USAGE, "invalid stage index %s", i->copy.from) : 0;
-    err_set(err, ERR_USAGE,
-            "cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"",
-            i->copy.from, st->def->name ? st->def->name : st->shown);
+    if (later < 0 && !number)
+        return 0; /* an image */
+    if (later < 0 && n >= b->n_stages)
+        err_set(err, ERR_USAGE, "invalid stage index %s", i->copy.from);
+    else
+        err_set(err, ERR_USAGE,
+                "cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"",
+                i->copy.from, st->def->name ? st->def->name : st->shown);
     return err_at(err, i->line, i->line_end);
 }
 
@@ -386,8 +400,19 @@ static int build_image(struct build *b, struct err *err)
     return rc;
 }
 
-int engine_build(struct engine *e, const struct build_options *o, struct build_result *ret,
-                 struct err *err)
+/* A layer that was there when a step was planned on it, and then turned out to be damaged. */
+static bool has_lost_layers(const struct build *b)
+{
+    struct err ignored = ERR_INIT;
+    for (size_t i = 0; i < b->n_stages; i++)
+        for (size_t k = 0; k < b->stages[i].state.n_layers; k++)
+            if (layer_get(b->store, &b->stages[i].state.layers[k]->diff_id, &ignored) == NULL)
+                return true;
+    return false;
+}
+
+static int build_once(struct engine *e, const struct build_options *o, struct build_result *ret,
+                      bool *ret_lost, struct err *err)
 {
     AUTO(build_release) struct build b = { .e = e, .o = o, .store = e->store, .result = ret };
     pthread_mutex_init(&b.lock, NULL);
@@ -398,5 +423,25 @@ int engine_build(struct engine *e, const struct build_options *o, struct build_r
     struct err ignored = ERR_INIT; /* when things were last used is no part of the result */
     if (b.n_used > 0 && record_touch(b.store, b.used_keys, b.n_used, &ignored) < 0)
         log_debug("engine", "%s", ignored.msg);
+    *ret_lost = rc < 0 && has_lost_layers(&b);
+    return rc;
+}
+
+/*
+ * Damage shows when the bytes are needed, and costs the steps that made them: everything else is
+ * known when the build begins again. Each time at least one layer has left the store.
+ */
+int engine_build(struct engine *e, const struct build_options *o, struct build_result *ret,
+                 struct err *err)
+{
+    bool lost;
+    int rc = build_once(e, o, ret, &lost, err);
+    for (int i = 0; i < RESTARTS_MAX && lost && cancel_take_back(e->cancel); i++) {
+        log_warn("engine", "the store has lost a layer, the build begins again: %s", err->msg);
+        build_result_release(ret);
+        *ret = (struct build_result){ .given_up_vertex = e->n_vertices };
+        err_clear(err);
+        rc = build_once(e, o, ret, &lost, err);
+    }
     return rc;
 }

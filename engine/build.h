@@ -37,8 +37,8 @@ struct build_options {
     struct platform platform;
     bool no_cache;
     struct strv no_cache_filter;
-    bool pull;
-    bool offline;
+    bool pull;    /* the registry is asked for every base image; not when offline */
+    bool offline; /* no registry is asked */
     enum build_load { LOAD_AUTO /* when an engine answers */, LOAD_YES, LOAD_NO } load;
     const struct build_output *outputs;
     size_t n_outputs;
@@ -55,6 +55,7 @@ struct build_result {
     char *dockerfile_name;    /* as shown in errors: "Dockerfile" */
     struct buf dockerfile;    /* its text, for the excerpt */
     int failed_vertex;        /* 0: none */
+    int given_up_vertex;      /* up to here they are of a build that began again; 0: none */
     size_t n_steps, n_cached; /* steps that make layers; those that were known */
 };
 void build_result_release(struct build_result *r);

@@ -186,8 +186,6 @@ int find_image(struct engine *e, const char *name, const struct find_options *o,
 int config_layers(struct store *s, const struct image_config *c, const struct layer ***ret,
                   struct err *err);
 
-/* copy_plan.c: see there. */
-
 /* assemble.c: the configuration of the built image, finished and kept. */
 int build_assemble(struct build *b, struct state *s, struct blob_id *ret_config,
                    struct image_config *ret, struct err *err);

@@ -2,6 +2,7 @@
 #include "engine/copy_internal.h"
 
 #include "base/fs.h"
+#include "dockerfile/glob.h"
 #include "image/layer_tar.h"
 #include <errno.h>
 #include <stdio.h>
@@ -63,23 +64,6 @@ int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct 
     unsigned char block[TAR_BLOCK];
     ssize_t n = plain ? source_read_full(plain, block, sizeof(block), &not_one) : -1;
     return n == TAR_BLOCK && is_tar_header(block);
-}
-
-int copy_add_archive(struct copy *c, const struct entry *e, size_t layer, const char *dest,
-                     struct err *err)
-{
-    plan_new_dirs(c->plan, 0755, c->has_owner); /* --chmod is not for archives */
-    if (plan_dir(c->plan, dest, err) < 0)
-        return err->code;
-    c->archives = mem_grow(c->archives, c->n_archives + 1, sizeof(*c->archives));
-    struct copy_archive *a = &c->archives[c->n_archives++];
-    memset(a, 0, sizeof(*a));
-    a->path = str_dup(e->path);
-    a->dest = str_dup(dest);
-    a->layer = c->n_layers > 0 ? c->layers[layer] : NULL;
-    a->entry = *e;
-    a->entry.path = a->path;
-    return 0;
 }
 
 /* What an archive becomes depends on the directories that it finds: all of what is below counts. */
@@ -242,7 +226,7 @@ static int unpack_member(struct unpack *u, const struct entry *member, struct er
     return plan_replace(u->c->plan, &e, &o, err);
 }
 
-static int unpack_one(struct copy *c, const struct copy_archive *a, uint64_t *used, struct err *err)
+static int unpack_members(struct copy *c, const struct copy_archive *a, struct err *err)
 {
     AUTO(content_free) struct content *content = NULL;
     struct source *raw = open_bytes(c, a->path, a->layer, &content, err);
@@ -252,7 +236,7 @@ static int unpack_one(struct copy *c, const struct copy_archive *a, uint64_t *us
     AUTO(source_free) struct source *plain = source_decompress(source_hash(raw, &got), NULL, err);
     AUTO(tar_reader_free) struct tar_reader *r = plain ? tar_reader_new(plain, err) : NULL;
     struct work *w = r ? engine_work(c->st->b->e, err) : NULL;
-    struct unpack u = { .c = c, .a = a, .r = r, .used = *used };
+    struct unpack u = { .c = c, .a = a, .r = r, .used = c->spooled };
     if (w == NULL || (u.spool = plan_spool(c->plan, work_dirfd(w), err)) < 0)
         return err->code;
     int rc;
@@ -260,17 +244,52 @@ static int unpack_one(struct copy *c, const struct copy_archive *a, uint64_t *us
     while ((rc = tar_reader_next(r, &e, err)) > 0)
         if (unpack_member(&u, &e, err) < 0)
             return err->code;
-    *used = u.used;
+    c->spooled = u.used;
     if (rc == 0 && !digest_eq(&got, &a->entry.content))
         return err_set(err, ERR_IO, "'%s' changed while it was unpacked", a->path);
     return rc;
 }
 
+static int unpack_one(struct copy *c, const struct copy_archive *a, struct err *err)
+{
+    if (unpack_members(c, a, err) < 0)
+        return err_wrap(err, "cannot unpack '%s'", a->path);
+    return 0;
+}
+
+/* The instruction has one source, which is no pattern. */
+static bool is_alone(const struct copy *c)
+{
+    const struct instr_copy *x = &c->i->copy;
+    return x->sources.n == 1 && x->files.n == 0 && !glob_has_magic(x->sources.v[0]);
+}
+
+int copy_add_archive(struct copy *c, const struct entry *e, size_t layer, const char *dest,
+                     struct err *err)
+{
+    plan_new_dirs(c->plan, 0755, c->has_owner); /* --chmod is not for archives */
+    if (plan_dir(c->plan, dest, err) < 0)
+        return err->code;
+    AUTO(copy_archive_release)
+    struct copy_archive a = {
+        .path = str_dup(e->path),
+        .dest = str_dup(dest),
+        .layer = c->n_layers > 0 ? c->layers[layer] : NULL,
+        .entry = *e,
+    };
+    a.entry.path = a.path;
+    if (!is_alone(c))
+        return unpack_one(c, &a, err);
+    c->archives = mem_grow(c->archives, c->n_archives + 1, sizeof(*c->archives));
+    c->archives[c->n_archives++] = a;
+    memset(&a, 0, sizeof(a));
+    return 0;
+}
+
 int copy_unpack_archives(struct copy *c, struct err *err)
 {
-    uint64_t used = 0;
     for (size_t i = 0; i < c->n_archives; i++)
-        if (unpack_one(c, &c->archives[i], &used, err) < 0)
-            return err_wrap(err, "cannot unpack '%s'", c->archives[i].path);
+        if (unpack_one(c, &c->archives[i], err) < 0)
+            return err->code;
     return 0;
 }

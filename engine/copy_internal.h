@@ -14,6 +14,7 @@ struct copy_archive {
     struct entry entry; /* of the source view; its path is path */
 };
 void copy_archive_release(struct copy_archive *a);
+DEFINE_AUTO_VALUE(struct copy_archive, copy_archive_release);
 
 struct copy {
     struct build_stage *st;
@@ -31,8 +32,9 @@ struct copy {
     size_t n_layers;
     struct found_image from_image;
     struct layer_plan *plan;
-    struct copy_archive *archives;
+    struct copy_archive *archives; /* to be unpacked when the layer is made */
     size_t n_archives;
+    uint64_t spooled; /* bytes of archives' members in the plan's spool */
 };
 void copy_release(struct copy *c);
 DEFINE_AUTO_VALUE(struct copy, copy_release);
@@ -44,6 +46,10 @@ int build_stage_ref(const struct build *b, const char *from, size_t before);
 
 /* 1 when the file's bytes are a tar archive, plain or compressed; 0; or a negative code. */
 int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct err *err);
+/*
+ * Alone in its instruction, an archive is unpacked when the layer is made, and its digest is in the
+ * key. Beside other sources it is unpacked now: later ones go over it, earlier ones below it.
+ */
 int copy_add_archive(struct copy *c, const struct entry *e, size_t layer, const char *dest,
                      struct err *err);
 void copy_archives_key(const struct copy *c, struct key *k);

@@ -7,6 +7,8 @@
 #include "engine/engine_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -125,6 +127,22 @@ static int load_engine(struct delivery *d, bool required, struct err *err)
 
 /* Files. */
 
+/* Where a link leads: it stays, and the file behind it becomes the new one. */
+static char *real_path(const char *path)
+{
+    char real[PATH_MAX];
+    return str_dup(realpath(path, real) ? real : path);
+}
+
+/* fd (or -1, with errno) is closed here. */
+static int write_open(const char *dest, int fd, produce_fn fn, void *arg, struct err *err)
+{
+    if (fd < 0)
+        return err_sys(err, errno, "cannot write '%s'", dest);
+    AUTO(sink_free) struct sink *to = sink_fd(fd, true);
+    return fn(arg, to, err) < 0 ? err->code : sink_finish(to, err);
+}
+
 static int write_file(struct delivery *d, const char *dest, produce_fn fn, void *arg,
                       struct err *err)
 {
@@ -132,15 +150,15 @@ static int write_file(struct delivery *d, const char *dest, produce_fn fn, void 
         AUTO(sink_free) struct sink *to = sink_fd(d->b->o->stdout_fd, false);
         return fn(arg, to, err) < 0 ? err->code : sink_finish(to, err);
     }
-    AUTO(mem_free) char *temp = str_printf("%s.shale-%d", dest, getpid());
-    AUTO(fd_close) int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return err_sys(err, errno, "cannot write '%s'", dest);
-    AUTO(sink_free) struct sink *to = sink_fd(fd, false);
-    int rc = fn(arg, to, err);
-    if (rc == 0)
-        rc = sink_finish(to, err);
-    if (rc == 0 && rename(temp, dest) < 0)
+    struct stat st;
+    bool exists = stat(dest, &st) == 0;
+    if (exists && !S_ISREG(st.st_mode)) /* a pipe, /dev/null: written to, never replaced */
+        return write_open(dest, open(dest, O_WRONLY | O_CLOEXEC), fn, arg, err);
+    AUTO(mem_free) char *real = exists ? real_path(dest) : str_dup(dest);
+    AUTO(mem_free) char *temp = str_printf("%s.shale-%d", real, getpid());
+    int rc =
+        write_open(dest, open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666), fn, arg, err);
+    if (rc == 0 && rename(temp, real) < 0)
         rc = err_sys(err, errno, "cannot write '%s'", dest);
     if (rc < 0)
         unlink(temp);

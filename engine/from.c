@@ -154,7 +154,8 @@ int find_image(struct engine *e, const char *name, const struct find_options *o,
     if (options.platform == NULL)
         options.platform = &host;
     AUTO(mem_free) char *canonical = image_name_canonical(&n);
-    const finder *finders = o->pull ? pulling : usual;
+    bool pull = o->pull && !o->offline;
+    const finder *finders = pull ? pulling : usual;
     struct err last = ERR_INIT;
     for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
         struct err one = ERR_INIT;
@@ -165,7 +166,7 @@ int find_image(struct engine *e, const char *name, const struct find_options *o,
         if (rc == ERR_CANCELLED)
             return err_copy(err, &one);
         bool registry = finders[i] == find_registry;
-        if (registry && o->pull && (rc != ERR_NET || !o->offline))
+        if (registry && pull)
             return err_copy(err, &one); /* --pull asked for the registry's word */
         if (registry || last.code == ERR_NONE)
             last = one;

@@ -38,9 +38,12 @@ static void subject_of(const struct step *s, char ret[DIGEST_HEX_LEN + 1])
     digest_hex(&d, ret);
 }
 
+/* made_s is when the layer was made; with SOURCE_DATE_EPOCH a hit tells the same as a miss. */
 static void take_result(struct step *s, const struct layer *layer, int64_t made_s)
 {
     struct state *state = &s->st->state;
+    if (s->st->b->epoch >= 0)
+        made_s = s->st->b->epoch;
     if (layer != NULL)
         state_add_layer(state, layer);
     state_add_history(state, s->created_by, layer != NULL, made_s);
@@ -67,7 +70,7 @@ static int make_and_keep(struct step *s, const struct cache_key *key, const stru
     if (layer != NULL)
         r.layer = layer->diff_id;
     r.cost_ms = clock_mono_ms() - started;
-    r.made_s = b->epoch >= 0 ? b->epoch : clock_wall_s();
+    r.made_s = clock_wall_s();
     snprintf(r.step, sizeof(r.step), "%s", s->i->text);
     subject_of(s, r.subject);
     if (answer_keep(b->store, &r, fields, &s->output, err) < 0)

@@ -86,11 +86,6 @@ void plan_new_dirs(struct layer_plan *p, uint16_t mode, bool owned)
     p->owned = owned || p->uid != 0 || p->gid != 0;
 }
 
-size_t plan_len(const struct layer_plan *p)
-{
-    return map_len(p->planned);
-}
-
 /* Whether something planned above path takes away what the view has there. */
 static bool is_hidden(const struct layer_plan *p, const char *path)
 {

@@ -61,7 +61,6 @@ int plan_link(struct layer_plan *p, const char *path, const char *target, bool r
               struct err *err);
 /* A file for the spool: fd is unnamed scratch, made at first use. */
 int plan_spool(struct layer_plan *p, int workfd, struct err *err);
-size_t plan_len(const struct layer_plan *p);
 
 /* Identity of the planned content. */
 int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err);

@@ -361,6 +361,25 @@ static int match_entry(void *arg, const struct entry *e, size_t layer UNUSED, st
     return 0;
 }
 
+/* Links that a pattern found may lead to where nobody has looked yet. */
+static int scan_targets(struct copy *c, const struct strv *found, struct err *err)
+{
+    AUTO(strv_release) struct strv links = STRV_INIT;
+    struct entry e;
+    for (size_t k = 0; c->layers == NULL && k < found->n; k++)
+        if (view_find(c->source, found->v[k], &e, NULL) && e.type == ENTRY_LINK)
+            strv_add(&links, found->v[k]);
+    const struct listing *l;
+    if (links.n == 0)
+        return 0;
+    if (build_context(c->st->b, &links, &l, err) < 0)
+        return err->code;
+    view_free(c->own_view);
+    c->own_view = view_new(&l, 1);
+    c->source = c->own_view;
+    return 0;
+}
+
 static int copy_source(struct copy *c, const char *source, struct err *err)
 {
     AUTO(mem_free) char *rooted = str_printf("/%s", source);
@@ -380,6 +399,8 @@ static int copy_source(struct copy *c, const char *source, struct err *err)
     struct matches m = { .top = top, .pattern = clean + 1 + n_plain + (slash != NULL) };
     m.depth = components(m.pattern);
     int rc = view_walk(c->source, top, match_entry, &m, err);
+    if (rc == 0)
+        rc = scan_targets(c, &m.found, err);
     for (size_t k = 0; rc == 0 && k < m.found.n; k++)
         rc = copy_one(c, m.found.v[k], err);
     strv_release(&m.found);

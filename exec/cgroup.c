@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PROC_MAX (4u << 20)
@@ -139,22 +141,38 @@ bool cgroup_remove(const char *name)
     return is_gone;
 }
 
+/* What the names of our groups begin with. Another PID namespace has other processes' pids. */
+static void add_prefix(struct buf *b)
+{
+    struct stat st;
+
+    buf_addf(b, "shale-%ju-", stat("/proc/self/ns/pid", &st) == 0 ? (uintmax_t)st.st_ino : 0);
+}
+
+char *cgroup_name(const char *work, const char *run)
+{
+    AUTO(buf_release) struct buf prefix = BUF_INIT;
+
+    add_prefix(&prefix);
+    return str_printf("%s%s.%s", buf_str(&prefix), work, run);
+}
+
 /* The process that made it, or 0 when the name is not of our form. */
-static pid_t maker_of(const char *name)
+static pid_t maker_of(const char *name, const char *prefix)
 {
     const char *end = strrchr(name, '.');
     size_t n = end ? (size_t)(end - name) : 0;
     AUTO(mem_free) char *work = str_ndup(name, n);
     char *dash = strrchr(work, '-');
 
-    if (!str_starts(name, CGROUP_PREFIX) || dash == NULL)
+    if (!str_starts(name, prefix) || dash == NULL)
         return 0;
     *dash = '\0';
     dash = strrchr(work, '-');
     return dash ? (pid_t)strtol(dash + 1, NULL, 10) : 0;
 }
 
-static void remove_dead_in(int dirfd)
+static void remove_dead_in(int dirfd, const char *prefix)
 {
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -165,7 +183,7 @@ static void remove_dead_in(int dirfd)
         return;
     }
     while ((e = readdir(d)) != NULL) {
-        pid_t pid = maker_of(e->d_name);
+        pid_t pid = maker_of(e->d_name, prefix);
         if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
             remove_group(dirfd, e->d_name, 0);
     }
@@ -175,11 +193,13 @@ static void remove_dead_in(int dirfd)
 void cgroup_remove_dead(void)
 {
     AUTO(strv_release) struct strv roots = STRV_INIT;
+    AUTO(buf_release) struct buf prefix = BUF_INIT;
 
+    add_prefix(&prefix);
     list_places(&roots);
     for (size_t i = 0; i < roots.n; i++) {
         AUTO(fd_close) int fd = open(roots.v[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0)
-            remove_dead_in(fd);
+            remove_dead_in(fd, buf_str(&prefix));
     }
 }

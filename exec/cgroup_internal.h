@@ -1,5 +1,5 @@
 /*
- * Control groups of steps: "shale-<id>", made by the runtime inside the group
+ * Control groups of steps: "shale-...", made by the runtime inside the group
  * that this process is in, so that limits on a build hold for its steps. The
  * runtime removes them; these calls do where it could not.
  */
@@ -8,7 +8,11 @@
 
 #include <stdbool.h>
 
-#define CGROUP_PREFIX "shale-"
+/*
+ * The name of a group and of its container, owned: "shale-<PID namespace>-<work>.<run>", work as
+ * work_name gives it.
+ */
+char *cgroup_name(const char *work, const char *run);
 
 /*
  * cgroupsPath of a runtime's specification for the group name, owned. With the older hierarchies
@@ -19,8 +23,10 @@ char *cgroup_path(const char *name, bool knows_relative);
 /* The group of this name, wherever cgroup_path puts it; what has processes stays. True: it is gone.
  */
 bool cgroup_remove(const char *name);
-/* Groups whose maker is dead: "shale-<anything>-<pid>-<n>.<anything>", pid as in this PID
- * namespace. */
+/*
+ * Groups whose maker is dead: "shale-<PID namespace>-<anything>-<pid>-<n>.<anything>". Those of
+ * another PID namespace stay, as nobody here can tell whether their maker lives.
+ */
 void cgroup_remove_dead(void);
 
 #endif

@@ -285,7 +285,7 @@ static int probe(struct store *s, struct work *w, const struct runtime *r, struc
         return err->code;
     AUTO(mem_free) char *dir = path_join(work_path(w), run);
     AUTO(mem_free) char *upper_path = path_join(work_path(w), upper);
-    AUTO(mem_free) char *id = str_printf(CGROUP_PREFIX "%s.%s", work_name(w), run);
+    AUTO(mem_free) char *id = cgroup_name(work_name(w), run);
     strv_add(&argv, "/probe");
     strv_take(&lowers, path_join(work_path(w), lower));
     struct exec_spec spec = {

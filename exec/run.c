@@ -106,7 +106,7 @@ static int prepare_dirs(struct work *w, const struct exec_spec *spec, struct pre
         return err->code;
     p->dir = path_join(work_path(w), p->name);
     p->upper = path_join(work_path(w), p->upper_name);
-    p->id = str_printf(CGROUP_PREFIX "%s.%s", work_name(w), p->name);
+    p->id = cgroup_name(work_name(w), p->name);
     return upper_prepare(work_dirfd(w), p->upper_name, spec->view, err);
 }
 
@@ -182,6 +182,14 @@ int exec_probe(struct store *s, char **ret_how, struct err *err)
     return 0;
 }
 
+/* A file that is gone while it is collected must not look like "nothing changed". */
+static const struct layer *lost_changes(struct err *err)
+{
+    if (err->code == ERR_NOT_FOUND)
+        err->code = ERR_IO;
+    return NULL;
+}
+
 const struct layer *exec_collect(struct store *s, struct work *w, const struct exec_spec *spec,
                                  struct exec_result *r, struct err *err)
 {
@@ -191,14 +199,12 @@ const struct layer *exec_collect(struct store *s, struct work *w, const struct e
 
     if (dirfd < 0 || upper_list(dirfd, spec->view, b, err) < 0) {
         err_wrap(err, "cannot collect what the command changed");
-        return NULL;
+        return lost_changes(err);
     }
     if (listing_builder_len(b) == 0)
         err_set(err, ERR_NOT_FOUND, "nothing was changed");
-    else
-        layer = layer_adopt(s, b, work_dirfd(w), r->upper, err);
-    if (layer == NULL && err->code != ERR_NOT_FOUND)
-        return NULL;
+    else if ((layer = layer_adopt(s, b, work_dirfd(w), r->upper, err)) == NULL)
+        return lost_changes(err);
     remove_scratch(w, r->upper); /* adopted, there already, or empty */
     mem_free(r->upper);
     r->upper = NULL;

@@ -3,6 +3,7 @@
 #
 #   MODE, OUT, CC   as for make; CI=true makes warnings errors
 #   PARTS           which parts (default: all of them, in the order below)
+#   CORPORA         the folder with the test data of others (default: the Makefile's)
 set -u
 cd "$(dirname "$0")/.." || exit 1
 MODE=${MODE:-}
@@ -21,8 +22,12 @@ build() { mk -j"$(nproc)" all; }
 check_deps() { mk check-deps; }
 check_headers() { mk check-headers; }
 unit() { mk -j"$(nproc)" unit; }
+# Where isa-l does gzip, the way through zlib is tested as well.
+unit_zlib() { mk -j"$(nproc)" ISAL= OUT="$OUT/zlib" unit T=base_compress; }
 cli() { mk test-cli; }
 e2e() { mk test-e2e; }
+# Says so, and passes, where the test data of others is not here.
+conformance() { mk conformance ${CORPORA:+CORPORA="$CORPORA"}; }
 
 # A part that counts itself ends with "N passed, N failed"; any other is one test, of itself.
 part() {
@@ -45,7 +50,13 @@ part() {
     fi
 }
 
-for name in ${PARTS:-build check_deps check_headers unit cli e2e}; do
+all="build check_deps check_headers unit cli e2e conformance"
+if pkg-config --exists libisal; then
+    all=${all/unit/unit unit_zlib}
+else
+    echo "not here: libisal (package libisal-dev, optional); gzip is tested with zlib alone"
+fi
+for name in ${PARTS:-$all}; do
     part "$name"
     # Without a program there is nothing to test.
     [ "$name" != build ] || [ $failed -eq 0 ] || break

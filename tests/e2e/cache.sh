@@ -34,9 +34,29 @@ t_an_unchanged_rebuild_runs_nothing() {
 t_an_unchanged_rebuild_gives_the_same_image_id() {
     service
     shale build -q --load=false -t t ctx >first
+    # A time of the second build would be another one.
+    sleep 1.1
     shale build -q --load=false -t t ctx >second
     grep -qE '^sha256:[0-9a-f]{64}$' first
     cmp first second
+}
+
+t_source_date_epoch_gives_one_image_id_whether_steps_are_known_or_not() {
+    service
+    shale build -q --load=false -t t ctx >plain
+    SOURCE_DATE_EPOCH=1000 shale build -q --load=false -t t ctx >known
+    SOURCE_DATE_EPOCH=2000 shale build -q --load=false -t t ctx >later
+    SOURCE_DATE_EPOCH=1000 shale build -q --load=false -t t ctx >again
+    shale build -q --load=false -t t ctx >last
+    cmp known again
+    cmp plain last
+    cmp -s known later && fail "the time is not in the image"
+    cmp -s known plain && fail "the time is not in the image"
+    local bad
+    for bad in 1x -1 99999999999999; do
+        SOURCE_DATE_EPOCH=$bad shale build -q --load=false ctx 2>log && fail "'$bad' is taken"
+        grep -qe "invalid SOURCE_DATE_EPOCH: $bad" log
+    done
 }
 
 t_an_edited_file_runs_what_comes_after_it() {
@@ -273,6 +293,26 @@ t_a_damaged_blob_never_gives_a_wrong_image() {
     else
         grep -q '^ERROR: .' log
     fi
+}
+
+t_damage_that_shows_in_the_middle_of_a_build_costs_steps_only() {
+    service
+    build -t t
+    rm -rf "$SHALE_ROOT"/trees/*
+    local blob base
+    base=$(find "$SHALE_ROOT/blobs" -type f -printf '%s %p\n' | sort -rn | head -n 1 | cut -d' ' -f2)
+    # zstd frames: the layers, above all
+    find "$SHALE_ROOT/blobs" -type f | while read -r blob; do
+        [ "$blob" != "$base" ] && [ "$(head -c 4 "$blob" | od -An -tx1)" = " 28 b5 2f fd" ] || continue
+        chmod u+w "$blob"
+        printf 'XX' | dd of="$blob" bs=1 seek=20 conv=notrunc status=none
+    done
+    echo 'RUN cat all' >>ctx/Dockerfile
+    build -t t
+    grep -q 'the build begins again' log
+    eq $'print 1\nprint 2' "$(inside)"
+    build -t t
+    all_cached
 }
 
 t_a_lost_index_costs_answers_only() {

@@ -65,7 +65,7 @@ END
 }
 
 interrupted() { # interrupted SIGNAL STATUS MARK
-    local pid status=0
+    local pid status=0 begun
     printf 'FROM base:1\nRUN touch /before\nRUN echo started; sleep %s\n' "$3" | dockerfile
     env --default-signal=INT,TERM "$SHALE" build --progress=plain --load=false -t t ctx >out 2>log &
     pid=$!
@@ -74,9 +74,12 @@ interrupted() { # interrupted SIGNAL STATUS MARK
         kill -0 $pid || { cat log; fail "the build ended by itself"; }
         sleep 0.1
     done
+    begun=$SECONDS
     kill "-$1" $pid
     wait $pid || status=$?
     eq "$2" "$status" "exit status"
+    # A container that does not answer is killed after 10 s; this one answers.
+    [ $((SECONDS - begun)) -lt 8 ] || fail "it took $((SECONDS - begun)) s"
     nothing_left "sleep $3"
     hasnt log "Sanitizer"
     # What was finished is known, what was not is not.
@@ -111,6 +114,22 @@ t_after_kill_9_nothing_runs_on_and_the_next_build_works() {
     ran 'RUN echo started'
     eq started "$(inside cat /s)"
     nothing_left 'sleep 4242.3'
+}
+
+t_groups_of_dead_processes_go_and_those_of_another_pid_namespace_stay() {
+    local place ours
+    place=$(awk '$3 ~ /^cgroup2?$/ { print $2; exit }' /proc/self/mounts)
+    ours=$(stat -Lc %i /proc/self/ns/pid)
+    # No process has this number.
+    dead=$place/shale-$ours-test-4194399-0.run-0 other=$place/shale-1-test-4194399-0.run-0
+    mkdir "$other" 2>mkdir.err || not_here "no group can be made here: $(cat mkdir.err)"
+    trap 'rmdir "$dead" "$other" 2>/dev/null || :' EXIT
+    mkdir "$dead"
+    printf 'FROM base:1\nRUN echo groups\n' | dockerfile
+    build
+    ran 'RUN echo groups'
+    [ ! -e "$dead" ] || fail "the group of a dead process is there"
+    [ -e "$other" ] || fail "a group that may be in use is gone"
 }
 
 t_no_dockerfile_is_said() {

@@ -311,6 +311,41 @@ END
     inside cat /copied.gz | cmp - ctx/a.gz
 }
 
+t_add_takes_archives_and_files_in_the_order_they_are_written() {
+    mkdir src
+    echo "of the archive" >src/f
+    tar -C src -cf ctx/a.tar f
+    echo plain >ctx/f
+    dockerfile <<'END'
+FROM base:1
+ADD a.tar f /archive-first/
+ADD f a.tar /file-first/
+END
+    build -t t
+    eq plain "$(inside cat /archive-first/f)"
+    eq "of the archive" "$(inside cat /file-first/f)"
+    build -t t
+    all_cached
+}
+
+t_copy_follows_links_that_a_pattern_finds() {
+    mkdir -p ctx/conf ctx/shared/deep
+    echo shared >ctx/shared/deep/x.conf
+    ln -s deep/x.conf ctx/shared/x.conf
+    ln -s ../shared/x.conf ctx/conf/x.conf
+    echo own >ctx/conf/y.conf
+    dockerfile <<'END'
+FROM base:1
+COPY conf/*.conf /c/
+END
+    build -t t
+    eq shared "$(inside cat /c/x.conf)"
+    eq own "$(inside cat /c/y.conf)"
+    echo edited >ctx/shared/deep/x.conf
+    build -t t
+    eq edited "$(inside cat /c/x.conf)"
+}
+
 t_workdir_is_made_and_belongs_to_the_user() {
     dockerfile <<'END'
 FROM base:1

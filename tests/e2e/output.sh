@@ -90,6 +90,17 @@ t_standard_output_takes_a_tar() {
     has names index.json
 }
 
+t_a_device_or_link_at_the_destination_stays_what_it_is() {
+    app
+    mknod null c 1 3
+    ln -s real.tar link.tar
+    echo old >real.tar
+    build -o type=tar,dest=null -o type=tar,dest=link.tar
+    [ -c null ] || fail "the device was replaced by a file"
+    [ -L link.tar ] || fail "the link was replaced by a file"
+    eq made "$(tar -xOf real.tar made)"
+}
+
 t_several_outputs_come_from_one_build() {
     app
     build -t t -o type=oci,dest=a.tar -o type=local,dest=files

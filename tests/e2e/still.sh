@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 t_an_unchanged_rebuild_of_2000_files_mounts_nothing_and_writes_no_files() {
+    needs strace
     mkdir ctx/src
     local i
     for i in $(seq 2000); do
@@ -34,6 +35,7 @@ END
 }
 
 t_an_unchanged_rebuild_opens_no_file_of_the_context_but_what_it_parses() {
+    needs strace
     mkdir ctx/src
     local i
     for i in $(seq 100); do echo "file $i" >"ctx/src/$i.txt"; done

@@ -111,6 +111,21 @@ static void links_on_the_way_bring_what_they_point_to(void **state)
     assert_true(listing_find(l, "real/x", NULL));
 }
 
+static void a_link_in_what_was_scanned_is_followed_when_it_is_asked_for(void **state)
+{
+    const struct place *p = *state;
+    put(p, "shared/x", "1");
+    put(p, "conf/y", "2");
+    assert_int_equal(symlinkat("../shared/x", p->fd, "ctx/conf/x"), 0);
+    AUTO(context_free) struct context *c = open_ctx(p, NULL);
+    const struct listing *l = scan(c, "conf");
+    assert_false(listing_find(l, "shared/x", NULL));
+    l = scan(c, "conf/x");
+    assert_true(listing_find(l, "shared/x", NULL));
+    assert_true(listing_find(l, "conf/y", NULL));
+    assert_ptr_equal(scan(c, "conf/x"), l);
+}
+
 static void ignored_files_are_not_there_and_exceptions_come_with_their_directories(void **state)
 {
     const struct place *p = *state;
@@ -266,6 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(only_what_is_asked_for_is_scanned),
         CASE(links_on_the_way_bring_what_they_point_to),
+        CASE(a_link_in_what_was_scanned_is_followed_when_it_is_asked_for),
         CASE(ignored_files_are_not_there_and_exceptions_come_with_their_directories),
         CASE(owners_are_root_and_sockets_are_left_out),
         CASE(settled_files_are_read_once),

@@ -11,6 +11,7 @@ struct place {
     struct engine *engine;
     struct build build;
     struct build_stage stage;
+    struct instr instr;
     struct copy copy;
     struct err err;
 };
@@ -68,7 +69,9 @@ static int setup(void **state)
     p->stage.b = &p->build;
     state_init(&p->stage.state);
     add_base(p);
-    p->copy = (struct copy){ .st = &p->stage };
+    p->instr.kind = INSTR_ADD;
+    strv_add(&p->instr.copy.sources, "t.tar");
+    p->copy = (struct copy){ .st = &p->stage, .i = &p->instr };
     p->copy.plan = plan_new(p->build.store, state_view(&p->stage.state), p->build.context, 0, 0, 0);
     *state = p;
     return 0;
@@ -78,6 +81,7 @@ static int teardown(void **state)
 {
     struct place *p = *state;
     copy_release(&p->copy);
+    strv_release(&p->instr.copy.sources);
     state_release(&p->stage.state);
     context_free(p->build.context);
     engine_close(p->engine);
@@ -229,6 +233,21 @@ static void a_hard_link_to_nothing_is_refused(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void an_archive_waits_until_the_layer_is_made_only_when_it_is_alone(void **state)
+{
+    struct place *p = *state;
+    const struct tar_member m[] = { { "f", '0', 0644, 0, 0, "new", 0, 0 } };
+    put_tar(p, "t.tar", m, 1, COMPRESSION_NONE);
+    struct entry e = find(p, "t.tar");
+    assert_ok(copy_add_archive(&p->copy, &e, 0, "data", &p->err), &p->err);
+    assert_int_equal(p->copy.n_archives, 1);
+    assert_false(plan_find(p->copy.plan, "data/f", NULL));
+    strv_add(&p->instr.copy.sources, "f");
+    assert_ok(copy_add_archive(&p->copy, &e, 0, "etc", &p->err), &p->err);
+    assert_int_equal(p->copy.n_archives, 1);
+    assert_planned(p, "etc/f", ENTRY_FILE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +259,7 @@ int main(void)
         CASE(members_replace_what_is_in_the_way),
         CASE(a_hard_link_reaches_a_file_of_the_image),
         CASE(a_hard_link_to_nothing_is_refused),
+        CASE(an_archive_waits_until_the_layer_is_made_only_when_it_is_alone),
     };
     return UNIT_RUN("engine_archive", tests);
 }

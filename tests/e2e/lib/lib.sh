@@ -25,6 +25,11 @@ hasnt() {
     ! grep -nF -- "$2" "$1" >&2 || fail "'$2' is in $1"
 }
 
+# For a program whose absence would not show in what the test prints.
+needs() { # needs PROGRAM
+    command -v "$1" >/dev/null || fail "there is no $1 here (tests/setup.sh installs it)"
+}
+
 dockerfile() { # the Dockerfile from stdin
     cat >"${1:-ctx/Dockerfile}"
 }

@@ -1,0 +1,40 @@
+/*
+ * Build checks where a build meets them: what dockerfile/lint.h asks of its
+ * caller, `--check`, and the warnings of an ordinary build.
+ */
+#ifndef SHALE_ENGINE_LINT_USE_H
+#define SHALE_ENGINE_LINT_USE_H
+
+#include "dockerfile/lint.h"
+#include "engine/build.h"
+
+/* For struct lint_options. arg is not looked at. */
+bool lint_is_image_name(void *arg, const char *name);
+int lint_read_platform(void *arg, const char *text, struct lint_platform *ret, struct err *err);
+void lint_platform_of(const struct platform *p, struct lint_platform *ret);
+/* BUILDPLATFORM, TARGETARCH, ... of this machine and that target. target_stage: NULL: the last. */
+void lint_add_globals(const struct platform *target, const char *target_stage, struct strv *ret);
+
+/* What `--check` found. */
+struct check_result {
+    struct lint_report report;
+    struct err error; /* why the build would fail over the text; code ERR_NONE: it would not */
+    char *path;       /* of the Dockerfile, as it was found */
+    struct buf text;
+};
+void check_result_release(struct check_result *r);
+DEFINE_AUTO_VALUE(struct check_result, check_result_release);
+
+/* Reads and checks, builds nothing. Fails when there is nothing that could be checked. */
+int engine_check(struct engine *e, const struct build_options *o, struct check_result *ret,
+                 struct err *err);
+
+struct build;
+/*
+ * An ordinary build's: tells the warnings while the Dockerfile's vertex v is open, ends it, and
+ * fails when the Dockerfile wants that. rc: how reading went. path: NULL: it is no file.
+ */
+int build_lint(struct build *b, const char *path, int v, int rc, int64_t started_ms,
+               struct err *err);
+
+#endif

@@ -1,0 +1,2 @@
+dockerfile 'FROM scratch' 'LABEL a=b'
+shale build --call=check --progress none .

@@ -1,0 +1,2 @@
+shale help | grep '^  debug'
+shale debug --help | head -n 1
