@@ -141,24 +141,7 @@ static int open_context(struct build *b, const char *dockerfile_path, struct err
     return b->context == NULL ? err_wrap(err, "unable to prepare context") : 0;
 }
 
-/* Variables of FROM lines. */
-
-static void add_platform(struct strv *globals, const char *head, const struct platform *p)
-{
-    const struct {
-        const char *name, *value;
-    } rows[] = { { "OS", p->os },
-                 { "OSVERSION", p->os_version },
-                 { "ARCH", p->arch },
-                 { "VARIANT", p->variant } };
-    char text[64];
-    AUTO(mem_free) char *whole = str_printf("%sPLATFORM", head);
-    env_set(globals, whole, platform_format(p, text));
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        AUTO(mem_free) char *key = str_printf("%s%s", head, rows[i].name);
-        env_set(globals, key, rows[i].value);
-    }
-}
+/* Variables of FROM lines, and SOURCE_DATE_EPOCH. */
 
 static int read_epoch(struct build *b, struct err *err)
 {
@@ -177,9 +160,7 @@ static int read_globals(struct build *b, struct err *err)
 {
     struct platform host = platform_host();
     b->platform = b->o->has_platform ? b->o->platform : host;
-    add_platform(&b->globals, "BUILD", &host);
-    add_platform(&b->globals, "TARGET", &b->platform);
-    env_set(&b->globals, "TARGETSTAGE", b->o->target ? b->o->target : "default");
+    lint_add_globals(&b->platform, b->o->target, &b->globals);
     for (size_t i = 0; i < b->df->n_args; i++) {
         const struct instr_pairs *p = &b->df->args[i]->pairs;
         for (size_t k = 0; k < p->n; k++) {

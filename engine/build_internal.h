@@ -148,9 +148,7 @@ bool is_meta(enum instr_kind kind);
 /* EXPOSE's words as "80/tcp", ranges written out, sorted. */
 int expose_ports(const struct strv *words, struct strv *ret, struct err *err);
 
-/* created_by.c. One string as Go's %q. */
-void go_quote(struct buf *b, const char *s);
-/* The history text of an expanded instruction, as BuildKit writes it. */
+/* created_by.c: the history text of an expanded instruction, as BuildKit writes it. */
 void created_by_run(struct buf *b, const struct state *s, const struct strv *argv);
 void created_by_copy(struct buf *b, const struct instr *i);
 void created_by_meta(struct buf *b, const struct instr *i, const struct state *s);

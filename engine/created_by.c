@@ -9,11 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void go_quote(struct buf *b, const char *s)
-{
-    text_quote(b, s);
-}
-
 static void quoted_list(struct buf *b, const char *head, const struct strv *v)
 {
     buf_addf(b, "%s[", head);

@@ -173,17 +173,3 @@ int find_image(struct engine *e, const char *name, const struct find_options *o,
     }
     return err_copy(err, &last);
 }
-
-int engine_find_image(struct engine *e, const char *name, const struct platform *platform,
-                      bool pull, bool offline, struct stored_image *ret, struct err *err)
-{
-    struct find_options o = { .platform = platform, .pull = pull, .offline = offline };
-    AUTO(found_image_release) struct found_image f = { 0 };
-    if (find_image(e, name, &o, &f, err) < 0)
-        return err->code;
-    memset(ret, 0, sizeof(*ret));
-    ret->config = f.config_id;
-    ret->has_manifest = f.has_manifest;
-    ret->manifest = f.manifest_id;
-    return 0;
-}

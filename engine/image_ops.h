@@ -1,4 +1,4 @@
-/* The smaller operations on images: import, run, and finding an image wherever it is. */
+/* The smaller operations on images: import and run. */
 #ifndef SHALE_ENGINE_IMAGE_OPS_H
 #define SHALE_ENGINE_IMAGE_OPS_H
 
@@ -16,13 +16,6 @@
 int engine_import(struct engine *e, struct source *tar, const char *name,
                   const struct strv *changes, const char *message, const struct platform *platform,
                   struct blob_id *ret_config, struct err *err);
-
-/*
- * Finds an image where FROM looks: the store, the Docker engine, the registry; brings configuration
- * and layers into the store. pull: ask the registry first.
- */
-int engine_find_image(struct engine *e, const char *name, const struct platform *platform,
-                      bool pull, bool offline, struct stored_image *ret, struct err *err);
 
 struct run_options {
     const char *image;

@@ -2,6 +2,7 @@
 #include "engine/build_internal.h"
 
 #include "base/fs.h"
+#include "dockerfile/quote.h"
 #include "engine/engine_internal.h"
 #include "exec/run.h"
 #include <errno.h>
@@ -212,7 +213,7 @@ static int failed(const struct run *r, const struct exec_result *result, struct 
 {
     AUTO(mem_free) char *command = strv_join(&r->argv, " ");
     AUTO(buf_release) struct buf quoted = BUF_INIT;
-    go_quote(&quoted, command);
+    text_quote(&quoted, command);
     if (quoted.len > COMMAND_SHOWN) { /* the end of the message is what counts */
         buf_truncate(&quoted, COMMAND_SHOWN);
         buf_adds(&quoted, "...\"");
