@@ -4,7 +4,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "engine/build_internal.h"
-#include "engine/copy_internal.h"
+#include "engine/contexts.h"
 #include "engine/engine_internal.h"
 #include "engine/lint_use.h"
 #include <fcntl.h>
@@ -31,7 +31,7 @@ static void build_release(struct build *b)
         mem_free(b->stages[i].base);
     }
     mem_free(b->stages);
-    context_free(b->context);
+    contexts_free(b->contexts);
     dockerfile_free(b->df);
     strv_release(&b->context_wants);
     strv_release(&b->globals);
@@ -99,46 +99,6 @@ static int check_syntax(const struct build *b, struct err *err)
         return 0;
     err_set(err, ERR_UNSUPPORTED, "the frontend '%s' of # syntax= is not supported", d.value);
     return err_at(err, d.line, d.line);
-}
-
-static int read_ignore_text(const struct build *b, const char *dockerfile_path, struct buf *ret,
-                            struct err *err)
-{
-    if (dockerfile_path != NULL) {
-        AUTO(mem_free) char *own = str_printf("%s.dockerignore", dockerfile_path);
-        int rc = file_read(AT_FDCWD, own, DOCKERFILE_MAX, ret, err);
-        if (rc != ERR_NOT_FOUND)
-            return rc;
-        err_clear(err);
-    }
-    AUTO(fd_close) int dir = dir_open(AT_FDCWD, b->o->context, err);
-    if (dir < 0)
-        return err_wrap(err, "unable to prepare context");
-    int rc = inroot_read(dir, ".dockerignore", DOCKERFILE_MAX, ret, err);
-    if (rc == ERR_NOT_FOUND)
-        err_clear(err);
-    return rc == ERR_NOT_FOUND ? 0 : rc;
-}
-
-static int open_context(struct build *b, const char *dockerfile_path, struct err *err)
-{
-    if (b->o->context == NULL)
-        return 0;
-    AUTO(buf_release) struct buf text = BUF_INIT;
-    int v = vertex_begin(b->e, "[internal] load .dockerignore");
-    int64_t started = clock_mono_ms();
-    int rc = read_ignore_text(b, dockerfile_path, &text, err);
-    struct ignore *ig = NULL;
-    if (rc == 0 && text.len > 0) {
-        ig = ignore_parse(text.data, text.len, err);
-        rc = ig == NULL ? err_wrap(err, "error reading .dockerignore") : 0;
-        err->line = 0; /* of the ignore file, not of the Dockerfile */
-    }
-    vertex_status(b->e, v, "transferring context:", text.len, 0, true);
-    if (vertex_close(b->e, v, rc, started, err) < 0)
-        return rc;
-    b->context = context_open(b->o->context, ig, b->store, b->e->pool, b->e->cancel, err);
-    return b->context == NULL ? err_wrap(err, "unable to prepare context") : 0;
 }
 
 /* Variables of FROM lines, and SOURCE_DATE_EPOCH. */
@@ -363,7 +323,7 @@ static int build_image(struct build *b, struct err *err)
         return err->code;
     const struct buf *text = &b->result->dockerfile;
     b->df = dockerfile_parse(buf_str(text), text->len, err);
-    if (b->df == NULL || open_context(b, path, err) < 0)
+    if (b->df == NULL || contexts_open_main(b, path, err) < 0)
         return err->code;
     if (read_globals(b, err) < 0 || prepare_stages(b, err) < 0 || run_stages(b, err) < 0)
         return err->code;

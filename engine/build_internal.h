@@ -80,8 +80,8 @@ struct build {
     const struct progress *progress;
     struct store *store;
     struct dockerfile *df;
-    struct context *context;   /* NULL: an empty one */
-    struct strv context_wants; /* what all needed stages will ask of it */
+    struct contexts *contexts; /* contexts.h */
+    struct strv context_wants; /* what all needed stages will ask of the main one */
     struct strv globals;       /* "K=V" of ARGs before the first FROM, and the platform's */
     struct platform platform;  /* target */
     int64_t epoch;             /* SOURCE_DATE_EPOCH, or -1 */
@@ -94,8 +94,7 @@ struct build {
     struct group *packing;       /* layers being packed in the background */
     struct cache_key *used_keys; /* records that were hit or made */
     size_t n_used, cap_used;
-    struct map *bases;  /* canonical name and platform -> struct base, of stage.c */
-    int context_vertex; /* 0: not shown yet */
+    struct map *bases; /* canonical name and platform -> struct base, of stage.c */
 };
 
 /* progress.c: the calls of struct progress, silent when there is none. */
@@ -110,6 +109,8 @@ int vertex_close(struct engine *e, int v, int rc, int64_t started_ms, const stru
 
 /* build.c: packs the layer's blob in the background when the image will have it. */
 void build_pack(struct build_stage *st, const struct layer *l);
+/* Number of the stage that --from=X means before stage `before`; -1: none. */
+int build_stage_ref(const struct build *b, const char *from, size_t before);
 
 /* stage.c */
 void base_free(void *base);
@@ -157,11 +158,6 @@ void created_by_meta(struct buf *b, const struct instr *i, const struct state *s
 /* Adds the part of a COPY source that is a path for certain. */
 void build_add_want(struct strv *wants, const char *source);
 void build_collect_wants(struct build *b);
-/* The listing with everything the needed stages ask for, and paths. Shows "[internal] load build
- * context". */
-int build_context(struct build *b, const struct strv *paths, const struct listing **ret,
-                  struct err *err);
-
 /* from.c: an image where FROM looks, with its layers in the store. */
 struct found_image {
     struct blob_id config_id;

@@ -24,7 +24,7 @@ static struct source *open_bytes(struct copy *c, const char *path, const struct 
 {
     *ret_content = NULL;
     if (l == NULL) {
-        int fd = context_open_file(c->st->b->context, path, err);
+        int fd = context_open_file(c->from.context, path, err);
         return fd < 0 ? NULL : source_fd(fd, true);
     }
     struct entry e;
@@ -55,7 +55,7 @@ int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct 
     if (e->size < 16)
         return 0;
     AUTO(content_free) struct content *content = NULL;
-    const struct layer *l = c->n_layers > 0 ? c->layers[layer] : NULL;
+    const struct layer *l = c->from.n_layers > 0 ? c->from.layers[layer] : NULL;
     struct source *raw = open_bytes(c, e->path, l, &content, err);
     if (raw == NULL)
         return err->code;
@@ -274,7 +274,7 @@ int copy_add_archive(struct copy *c, const struct entry *e, size_t layer, const 
     struct copy_archive a = {
         .path = str_dup(e->path),
         .dest = str_dup(dest),
-        .layer = c->n_layers > 0 ? c->layers[layer] : NULL,
+        .layer = c->from.n_layers > 0 ? c->from.layers[layer] : NULL,
         .entry = *e,
     };
     a.entry.path = a.path;

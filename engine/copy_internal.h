@@ -4,6 +4,7 @@
 
 #include "engine/build_internal.h"
 #include "engine/chmod.h"
+#include "engine/files.h"
 #include "engine/layer_plan.h"
 #include "engine/owner.h"
 
@@ -26,11 +27,7 @@ struct copy {
     struct owner owner;
     struct buf unknown; /* names of --chown that the image does not have */
     struct ignore *exclude;
-    const struct view *source; /* where sources are looked for */
-    struct view *own_view;
-    const struct layer **layers; /* of a stage or image; NULL for the context */
-    size_t n_layers;
-    struct found_image from_image;
+    struct files from; /* where sources are looked for */
     struct layer_plan *plan;
     struct copy_archive *archives; /* to be unpacked when the layer is made */
     size_t n_archives;
@@ -41,8 +38,6 @@ DEFINE_AUTO_VALUE(struct copy, copy_release);
 
 /* The failure as the step's own vertex, with its lines. Returns the code. */
 int copy_blame(struct copy *c, struct err *err);
-/* Number of the stage that COPY --from=X means before stage `before`; -1: an image. */
-int build_stage_ref(const struct build *b, const char *from, size_t before);
 
 /* 1 when the file's bytes are a tar archive, plain or compressed; 0; or a negative code. */
 int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct err *err);
@@ -55,5 +50,10 @@ int copy_add_archive(struct copy *c, const struct entry *e, size_t layer, const 
 void copy_archives_key(const struct copy *c, struct key *k);
 /* Puts the archives' members into the plan; their bytes go to scratch. */
 int copy_unpack_archives(struct copy *c, struct err *err);
+
+/* copy_remote.c: ADD of a URL or a git repository. Whether the source is one, as BuildKit tells. */
+bool copy_is_remote(const char *source);
+/* Fetches it and puts it into the plan. */
+int copy_remote(struct copy *c, const char *source, struct err *err);
 
 #endif

@@ -12,7 +12,7 @@
 struct layer_plan {
     struct store *store;
     const struct view *below;
-    struct context *context;
+    bool reads_context; /* a file of it can change under our hands */
     uint32_t uid, gid;
     int64_t dir_mtime;
     uint16_t dir_mode;
@@ -63,13 +63,12 @@ void plan_free(struct layer_plan *p)
     mem_free(p);
 }
 
-struct layer_plan *plan_new(struct store *s, const struct view *below, struct context *context,
-                            uint32_t uid, uint32_t gid, int64_t dir_mtime)
+struct layer_plan *plan_new(struct store *s, const struct view *below, uint32_t uid, uint32_t gid,
+                            int64_t dir_mtime)
 {
     struct layer_plan *p = mem_zalloc(sizeof(*p));
     p->store = s;
     p->below = below;
-    p->context = context;
     p->uid = uid;
     p->gid = gid;
     p->dir_mtime = dir_mtime;
@@ -318,9 +317,9 @@ static struct source *spool_source(int fd, uint64_t offset, uint64_t size)
     return &x->s;
 }
 
-static struct source *open_context(struct layer_plan *p, const struct origin *o, struct err *err)
+static struct source *open_context(const struct origin *o, struct err *err)
 {
-    int fd = context_open_file(p->context, o->path, err);
+    int fd = context_open_file(o->context, o->path, err);
     return fd < 0 ? NULL : source_fd(fd, true);
 }
 
@@ -342,7 +341,7 @@ static struct source *open_planned(void *arg, const struct entry *e, struct err 
     const struct origin *o = x ? &x->origin : NULL;
     switch (o ? o->kind : ORIGIN_NONE) {
     case ORIGIN_CONTEXT:
-        return open_context(p, o, err);
+        return open_context(o, err);
     case ORIGIN_LAYER:
         return open_layer(p, o, err);
     case ORIGIN_BYTES:
@@ -421,6 +420,7 @@ static void want_layers(struct layer_plan *p)
     for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
         const struct planned *x = value;
         struct entry e;
+        p->reads_context = p->reads_context || x->origin.kind == ORIGIN_CONTEXT;
         if (x->origin.kind == ORIGIN_LAYER &&
             listing_find(x->origin.layer->listing, x->origin.path, &e))
             content_want(p->content, x->origin.layer, &e);
@@ -432,7 +432,7 @@ const struct layer *plan_make(struct layer_plan *p, struct err *err)
     want_layers(p);
     AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, true, err);
     const struct layer *l = b ? layer_make(p->store, b, open_planned, p, err) : NULL;
-    if (l == NULL && err->code == ERR_CORRUPT && p->context != NULL)
+    if (l == NULL && err->code == ERR_CORRUPT && p->reads_context)
         err_wrap(err, "a file changed while it was copied");
     content_free(p->content);
     p->content = NULL;

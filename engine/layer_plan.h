@@ -17,8 +17,9 @@
 /* Where a file's bytes are. */
 struct origin {
     enum { ORIGIN_NONE, ORIGIN_CONTEXT, ORIGIN_LAYER, ORIGIN_BYTES, ORIGIN_SPOOL } kind;
-    char *path;                /* in the context */
-    const struct layer *layer; /* ORIGIN_LAYER, with entry's path in path */
+    char *path;                    /* in the context or layer */
+    const struct context *context; /* ORIGIN_CONTEXT; borrowed */
+    const struct layer *layer;     /* ORIGIN_LAYER */
     struct buf bytes;
     uint64_t offset, size; /* in the plan's spool */
 };
@@ -26,10 +27,10 @@ struct origin {
 struct layer_plan;
 void plan_free(struct layer_plan *p);
 DEFINE_AUTO(struct layer_plan, plan_free);
-/* below, context (may be NULL) and s are borrowed. dir_mtime: of directories that are created; < 0:
+/* below and s are borrowed. dir_mtime: of directories that are created; < 0:
  * their parent's. */
-struct layer_plan *plan_new(struct store *s, const struct view *below, struct context *context,
-                            uint32_t uid, uint32_t gid, int64_t dir_mtime) OWNED(plan_free);
+struct layer_plan *plan_new(struct store *s, const struct view *below, uint32_t uid, uint32_t gid,
+                            int64_t dir_mtime) OWNED(plan_free);
 
 /*
  * How directories are made from now on (before: 0755). owned: uid and gid are kept even where the

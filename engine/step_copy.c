@@ -22,9 +22,7 @@ void copy_release(struct copy *c)
     buf_release(&c->unknown);
     ignore_free(c->exclude);
     plan_free(c->plan);
-    found_image_release(&c->from_image);
-    view_free(c->own_view);
-    mem_free(c->layers);
+    files_release(&c->from);
     for (size_t i = 0; i < c->n_archives; i++)
         copy_archive_release(&c->archives[i]);
     mem_free(c->archives);
@@ -32,75 +30,17 @@ void copy_release(struct copy *c)
 
 /* Where sources are looked for. */
 
-static int from_stage(struct copy *c, size_t index, struct err *err)
-{
-    if (stage_wait(c->st->b, index, err) < 0)
-        return err->code;
-    const struct state *s = &c->st->b->stages[index].state;
-    c->layers = mem_calloc(s->n_layers + 1, sizeof(*c->layers));
-    memcpy(c->layers, s->layers, s->n_layers * sizeof(*c->layers));
-    c->n_layers = s->n_layers;
-    return 0;
-}
-
-static int from_other_image(struct copy *c, const char *name, struct err *err)
-{
-    struct build *b = c->st->b;
-    if (str_eq(name, "scratch")) { /* an image without files */
-        c->layers = mem_calloc(1, sizeof(*c->layers));
-        return 0;
-    }
-    AUTO(image_name_release) struct image_name parsed = { 0 };
-    if (image_name_parse(name, &parsed, err) < 0)
-        return err_wrap(err, "failed to parse stage name \"%s\"", name);
-    struct find_options options = { .platform = &c->st->platform,
-                                    .pull = b->o->pull,
-                                    .offline = b->o->offline };
-    if (find_image(b->e, name, &options, &c->from_image, err) < 0)
-        return err_wrap(err, "%s: failed to resolve source metadata", name);
-    size_t n = c->from_image.n_layers;
-    c->layers = mem_calloc(n + 1, sizeof(*c->layers));
-    memcpy(c->layers, c->from_image.layers, n * sizeof(*c->layers));
-    c->n_layers = n;
-    return 0;
-}
-
-static void view_of_layers(struct copy *c)
-{
-    const struct listing **listings = mem_calloc(c->n_layers + 1, sizeof(*listings));
-    for (size_t i = 0; i < c->n_layers; i++)
-        listings[i] = c->layers[i]->listing;
-    c->own_view = view_new(listings, c->n_layers);
-    mem_free(listings);
-    c->source = c->own_view;
-}
-
-static int from_context(struct copy *c, struct err *err)
+static int open_sources(struct copy *c, struct err *err)
 {
     AUTO(strv_release) struct strv wants = STRV_INIT;
     const struct instr_copy *x = &c->i->copy;
-    if (x->sources.n == 0)
-        return 0;
+    bool from_context = x->from == NULL || *x->from == '\0';
     for (size_t k = 0; k < x->sources.n; k++)
-        build_add_want(&wants, x->sources.v[k]);
-    const struct listing *l;
-    if (build_context(c->st->b, &wants, &l, err) < 0)
-        return err->code;
-    c->own_view = view_new(&l, 1);
-    c->source = c->own_view;
-    return 0;
-}
-
-static int open_sources(struct copy *c, struct err *err)
-{
-    const char *from = c->i->copy.from;
-    if (from == NULL || *from == '\0')
-        return from_context(c, err);
-    int index = build_stage_ref(c->st->b, from, c->st->index);
-    int rc = index >= 0 ? from_stage(c, (size_t)index, err) : from_other_image(c, from, err);
-    if (rc == 0)
-        view_of_layers(c);
-    return rc;
+        if (c->i->kind != INSTR_ADD || !copy_is_remote(x->sources.v[k]))
+            build_add_want(&wants, x->sources.v[k]);
+    if (from_context && wants.n == 0)
+        return 0; /* here-documents and what is remote */
+    return files_open(c->st, x->from, &wants, &c->from, err);
 }
 
 /* Options. */
@@ -190,27 +130,17 @@ static void set_metadata(const struct copy *c, struct entry *e)
     }
 }
 
-static void origin_of(const struct copy *c, const struct entry *e, size_t layer, struct origin *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    if (e->type != ENTRY_FILE)
-        return;
-    ret->kind = c->layers != NULL ? ORIGIN_LAYER : ORIGIN_CONTEXT;
-    ret->path = str_dup(e->path);
-    ret->layer = c->layers != NULL ? c->layers[layer] : NULL;
-}
-
 /* Puts one entry of a source at path. */
 static int put(struct copy *c, const struct entry *e, size_t layer, const char *path,
                struct err *err)
 {
     struct origin o;
-    origin_of(c, e, layer, &o);
+    files_origin(&c->from, e, layer, &o);
     struct entry copy = *e;
     copy.path = path;
     copy.hardlink = NULL;
     copy.opaque = false;
-    if (c->layers == NULL)
+    if (c->from.context != NULL)
         copy.n_xattrs = 0; /* a context's are lost on Docker's way too, capabilities above all */
     set_metadata(c, &copy);
     return plan_put(c->plan, &copy, &o, err);
@@ -248,7 +178,8 @@ static int put_below(void *arg, const struct entry *e, size_t layer, struct err 
         return 0;
     AUTO(mem_free) char *path = *t->dest ? str_printf("%s/%s", t->dest, rel) : str_dup(rel);
     const char *first;
-    if (t->c->layers != NULL && e->type == ENTRY_FILE && find_linked(t, e, layer, path, &first))
+    if (t->c->from.context == NULL && e->type == ENTRY_FILE &&
+        find_linked(t, e, layer, path, &first))
         return plan_link(t->c->plan, path, first, false, err);
     return put(t->c, e, layer, path, err);
 }
@@ -266,7 +197,7 @@ static int copy_dir(struct copy *c, const char *top, const char *dest, struct er
     if (plan_dir(c->plan, dest, err) < 0)
         return err->code;
     struct subtree t = { .c = c, .top = top, .dest = dest, .names = map_new(free_name) };
-    int rc = view_walk(c->source, top, put_below, &t, err);
+    int rc = view_walk(c->from.view, top, put_below, &t, err);
     map_free(t.names);
     return rc;
 }
@@ -300,21 +231,21 @@ static int copy_not_found(const struct copy *c, const char *path, struct err *er
     return err_set(err, ERR_USAGE,
                    "failed to compute cache key: failed to calculate checksum of ref %s: "
                    "\"/%s\": not found",
-                   c->layers != NULL ? c->i->copy.from : "context", path);
+                   c->from.shown, path);
 }
 
 /* One path of the source view, links in it followed. */
 static int copy_one(struct copy *c, const char *path, struct err *err)
 {
     AUTO(mem_free) char *real = NULL;
-    if (view_resolve(c->source, path, true, &real, NULL, err) < 0)
+    if (view_resolve(c->from.view, path, true, &real, NULL, err) < 0)
         return err->code == ERR_NOT_FOUND ? copy_not_found(c, path, err) : err->code;
     AUTO(mem_free) char *dest = resolve_dest(c, c->dest, true, err);
     if (dest == NULL)
         return err->code;
     struct entry e;
     size_t layer = 0;
-    if (!view_find(c->source, real, &e, &layer))
+    if (!view_find(c->from.view, real, &e, &layer))
         return copy_not_found(c, path, err);
     if (e.type == ENTRY_DIR)
         return make_dest_dir(c, err) < 0 ? err->code : copy_dir(c, real, dest, err);
@@ -366,18 +297,10 @@ static int scan_targets(struct copy *c, const struct strv *found, struct err *er
 {
     AUTO(strv_release) struct strv links = STRV_INIT;
     struct entry e;
-    for (size_t k = 0; c->layers == NULL && k < found->n; k++)
-        if (view_find(c->source, found->v[k], &e, NULL) && e.type == ENTRY_LINK)
+    for (size_t k = 0; c->from.context != NULL && k < found->n; k++)
+        if (view_find(c->from.view, found->v[k], &e, NULL) && e.type == ENTRY_LINK)
             strv_add(&links, found->v[k]);
-    const struct listing *l;
-    if (links.n == 0)
-        return 0;
-    if (build_context(c->st->b, &links, &l, err) < 0)
-        return err->code;
-    view_free(c->own_view);
-    c->own_view = view_new(&l, 1);
-    c->source = c->own_view;
-    return 0;
+    return links.n > 0 ? files_want(&c->from, &links, err) : 0;
 }
 
 static int copy_source(struct copy *c, const char *source, struct err *err)
@@ -391,14 +314,14 @@ static int copy_source(struct copy *c, const char *source, struct err *err)
     size_t n_plain = slash ? (size_t)(slash - plain) : 0;
     plain[n_plain] = '\0';
     AUTO(mem_free) char *top = NULL;
-    if (view_resolve(c->source, plain, true, &top, NULL, err) < 0)
+    if (view_resolve(c->from.view, plain, true, &top, NULL, err) < 0)
         return err->code == ERR_NOT_FOUND ? copy_not_found(c, plain, err) : err->code;
     struct entry dir;
-    if (slash != NULL && (!view_find(c->source, top, &dir, NULL) || dir.type != ENTRY_DIR))
+    if (slash != NULL && (!view_find(c->from.view, top, &dir, NULL) || dir.type != ENTRY_DIR))
         return copy_not_found(c, plain, err);
     struct matches m = { .top = top, .pattern = clean + 1 + n_plain + (slash != NULL) };
     m.depth = components(m.pattern);
-    int rc = view_walk(c->source, top, match_entry, &m, err);
+    int rc = view_walk(c->from.view, top, match_entry, &m, err);
     if (rc == 0)
         rc = scan_targets(c, &m.found, err);
     for (size_t k = 0; rc == 0 && k < m.found.n; k++)
@@ -433,28 +356,18 @@ static int copy_heredoc(struct copy *c, const struct instr_file *f, struct err *
     return plan_put(c->plan, &e, &o, err);
 }
 
-static bool is_remote(const char *source)
-{
-    static const char *const heads[] = { "http://", "https://", "git://", "git@", "ssh://" };
-    for (size_t k = 0; k < ARRAY_LEN(heads); k++)
-        if (str_starts(source, heads[k]))
-            return true;
-    return false;
-}
-
 static int plan_sources(struct copy *c, struct err *err)
 {
     const struct instr_copy *x = &c->i->copy;
-    for (size_t k = 0; c->i->kind == INSTR_ADD && k < x->sources.n; k++)
-        if (is_remote(x->sources.v[k]))
-            return err_set(err, ERR_UNSUPPORTED,
-                           "ADD of '%s': URLs are not supported by this version of shale",
-                           x->sources.v[k]);
     if (open_sources(c, err) < 0)
         return err->code;
-    for (size_t k = 0; k < x->sources.n; k++)
-        if (copy_source(c, x->sources.v[k], err) < 0)
-            return err->code;
+    for (size_t k = 0; k < x->sources.n; k++) {
+        bool remote = c->i->kind == INSTR_ADD && copy_is_remote(x->sources.v[k]);
+        int rc =
+            remote ? copy_remote(c, x->sources.v[k], err) : copy_source(c, x->sources.v[k], err);
+        if (rc < 0)
+            return rc;
+    }
     for (size_t k = 0; k < x->files.n; k++)
         if (copy_heredoc(c, &x->files.v[k], err) < 0)
             return err->code;
@@ -491,8 +404,7 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
     if (parse_options(&c, err) < 0)
         return err_at(err, i->line, i->line_end);
     clean_dest(&c);
-    c.plan = plan_new(st->b->store, state_view(&st->state), st->b->context, c.owner.uid,
-                      c.owner.gid, st->b->epoch);
+    c.plan = plan_new(st->b->store, state_view(&st->state), c.owner.uid, c.owner.gid, st->b->epoch);
     if (plan_sources(&c, err) < 0 || plan_content_id(c.plan, &id, err) < 0)
         return copy_blame(&c, err);
     AUTO(key_free) struct key *k = key_new("copy");

@@ -58,7 +58,7 @@ int do_workdir(struct build_stage *st, const struct instr *i, struct err *err)
     if (owner_of(s, &owner, err) < 0)
         return err_at(err, i->line, i->line_end);
     AUTO(plan_free)
-    struct layer_plan *p = plan_new(b->store, state_view(s), NULL, owner.uid, owner.gid, b->epoch);
+    struct layer_plan *p = plan_new(b->store, state_view(s), owner.uid, owner.gid, b->epoch);
     struct content_id id;
     if (plan_workdir(p, s, dir, err) < 0 || plan_content_id(p, &id, err) < 0)
         return err_at(err, i->line, i->line_end);

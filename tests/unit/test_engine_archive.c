@@ -10,6 +10,7 @@ struct place {
     int fd;
     struct engine *engine;
     struct build build;
+    struct context *context;
     struct build_stage stage;
     struct instr instr;
     struct copy copy;
@@ -62,17 +63,17 @@ static int setup(void **state)
     if (p->engine == NULL)
         fail_msg("%s", p->err.msg);
     p->build = (struct build){ .e = p->engine, .store = engine_store(p->engine) };
-    p->build.context = context_open(ctx, NULL, p->build.store, engine_pool(p->engine),
+    p->context = context_open(ctx, NULL, p->build.store, engine_pool(p->engine),
                                     engine_cancel(p->engine), &p->err);
-    if (p->build.context == NULL)
+    if (p->context == NULL)
         fail_msg("%s", p->err.msg);
     p->stage.b = &p->build;
     state_init(&p->stage.state);
     add_base(p);
     p->instr.kind = INSTR_ADD;
     strv_add(&p->instr.copy.sources, "t.tar");
-    p->copy = (struct copy){ .st = &p->stage, .i = &p->instr };
-    p->copy.plan = plan_new(p->build.store, state_view(&p->stage.state), p->build.context, 0, 0, 0);
+    p->copy = (struct copy){ .st = &p->stage, .i = &p->instr, .from.context = p->context };
+    p->copy.plan = plan_new(p->build.store, state_view(&p->stage.state), 0, 0, 0);
     *state = p;
     return 0;
 }
@@ -83,7 +84,7 @@ static int teardown(void **state)
     copy_release(&p->copy);
     strv_release(&p->instr.copy.sources);
     state_release(&p->stage.state);
-    context_free(p->build.context);
+    context_free(p->context);
     engine_close(p->engine);
     scratch_remove(p->fd, p->path);
     mem_free(p);
@@ -97,7 +98,7 @@ static struct entry find(struct place *p, const char *name)
     const struct listing *l;
     struct entry e;
     strv_add(&wants, name);
-    assert_ok(context_scan(p->build.context, &wants, &l, &p->err), &p->err);
+    assert_ok(context_scan(p->context, &wants, &l, &p->err), &p->err);
     assert_true(listing_find(l, name, &e));
     return e;
 }

@@ -29,7 +29,7 @@ static int setup(void **state)
                        a_file("old/sub/deep", "d"), a_link("link", "old"));
     const struct listing *layers[] = { p->below };
     p->view = view_new(layers, 1);
-    p->plan = plan_new(p->store, p->view, NULL, 0, 0, -1);
+    p->plan = plan_new(p->store, p->view, 0, 0, -1);
     *state = p;
     return 0;
 }

@@ -1,0 +1,55 @@
+/*
+ * Where COPY, ADD and bind mounts take files from: the build context, a named
+ * context, another stage, an image. Each is one file system of entries. A
+ * directory of this machine stays one (a struct context: scanned as far as
+ * somebody asks, owners 0:0, no xattrs); all else is a stack of layers.
+ *
+ *     files_open -> look at files.view -> files_origin* / files_stack -> files_release
+ *
+ * One thread; the stage or context behind it may be used by several.
+ */
+#ifndef SHALE_ENGINE_FILES_H
+#define SHALE_ENGINE_FILES_H
+
+#include "engine/build_internal.h"
+#include "engine/layer_plan.h"
+
+struct files {
+    struct build *b;
+    struct context *context;     /* borrowed; NULL: layers */
+    const struct layer **layers; /* lowest first */
+    size_t n_layers;
+    struct view *view; /* of what has been asked for; files_want makes it anew */
+    char *shown;       /* for messages: from's word, or "context" */
+    struct found_image image;
+    struct layer_plan *plan; /* of files_identify, for files_stack; made on */
+    struct view *nothing;
+};
+void files_release(struct files *f);
+DEFINE_AUTO_VALUE(struct files, files_release);
+
+/*
+ * from as the instruction has it; NULL and "" are the main context. Else a named context goes
+ * before a stage before st, which goes before an image ("scratch": no files). Waits for the stage.
+ * wants: the paths of a context that will be looked at (see context_scan), "" all of it.
+ */
+int files_open(struct build_stage *st, const char *from, const struct strv *wants,
+               struct files *ret, struct err *err);
+/* More of a context, for links that lead on; nothing to do for layers. */
+int files_want(struct files *f, const struct strv *wants, struct err *err);
+/* Where the bytes of a file of the view are. */
+void files_origin(const struct files *f, const struct entry *e, size_t layer, struct origin *ret);
+
+/*
+ * What is at and below path (resolved, of the view), as a mount or FROM would show it: its
+ * identity, times left out.
+ */
+int files_identify(struct files *f, const char *path, struct content_id *ret, struct err *err);
+/*
+ * The same as layers, for exec_mount.layers. A directory of this machine becomes a layer that
+ * holds path and what is below it and nothing else (made when no such layer is known); layers are
+ * given as they are. Borrowed from f. files_identify(path) comes before.
+ */
+int files_stack(struct files *f, const struct layer *const **ret, size_t *ret_n, struct err *err);
+
+#endif
