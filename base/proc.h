@@ -19,6 +19,9 @@ struct proc_spec {
     size_t n_keep;
     bool new_group;   /* its own process group: signals of the terminal do not reach it */
     int death_signal; /* sent to it when the thread that started it ends; 0: none */
+    /* set-id bits and file capabilities give it nothing; a program with such forgets death_signal
+     * without this */
+    bool no_new_privs;
 };
 
 /* The pid, or a negative code (ERR_NOT_FOUND when there is no such program). */

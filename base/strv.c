@@ -111,15 +111,18 @@ char *strv_join(const struct strv *s, const char *sep)
     return buf_take(&b);
 }
 
-/* Index of key, or n. */
+/* Index of key, or n. Compared in place: there may be thousands of them, and as many questions. */
 static size_t env_find(const struct strv *env, const char *key)
 {
-    size_t len = strlen(key), i;
-
-    for (i = 0; i < env->n; i++)
-        if (strncmp(env->v[i], key, len) == 0 && env->v[i][len] == '=')
-            break;
-    return i;
+    for (size_t i = 0; i < env->n; i++) {
+        const char *s = env->v[i];
+        size_t k = 0;
+        while (key[k] != '\0' && s[k] == key[k])
+            k++;
+        if (key[k] == '\0' && s[k] == '=')
+            return i;
+    }
+    return env->n;
 }
 
 void env_set(struct strv *env, const char *key, const char *value)

@@ -1,10 +1,12 @@
 #include "exec/bundle_internal.h"
 
+#include <ctype.h>
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #define OCI_VERSION "1.0.2"
+#define SHM "/dev/shm"
 #define TTY_GID "gid=5" /* the group "tty" of every distribution */
 
 /* By number. What a step gets unless it is insecure is marked. */
@@ -73,6 +75,16 @@ static const char *const read_only_paths[] = {
     "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 };
 
+/* What --security=insecure shows in /dev besides, as BuildKit does. */
+static const struct device {
+    const char *path;
+    int major, minor;
+} insecure_devices[] = {
+    { "/dev/kmsg", 1, 11 },  { "/dev/cuse", 10, 203 },    { "/dev/fuse", 10, 229 },
+    { "/dev/kvm", 10, 232 }, { "/dev/net/tun", 10, 200 }, { "/dev/loop-control", 10, 237 },
+};
+#define LOOP_MAJOR 7
+
 /* Options in one string; insecure: those of --security=insecure, NULL where they are the same. */
 static const struct base_mount {
     const char *target, *type, *source, *options, *insecure;
@@ -82,7 +94,7 @@ static const struct base_mount {
     { "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k", NULL, false },
     { "/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620," TTY_GID,
       NULL, false },
-    { "/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k", NULL, false },
+    { SHM, "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k", NULL, false },
     { "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev", NULL, false },
     { "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro", "nosuid,noexec,nodev", false },
     { "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,ro", "nosuid,noexec,nodev", true },
@@ -124,18 +136,22 @@ static json_t *capability_names(const struct bundle *b)
     return list;
 }
 
-/* As Docker: a user other than root has none to begin with, and may get them from set-uid files. */
+/*
+ * As Docker: a user other than root has none to begin with, and may get them from set-uid files.
+ * Insecure, as BuildKit: everybody has all of them, and what they start too.
+ */
 static json_t *process_capabilities(const struct bundle *b)
 {
     json_t *sets = json_object();
     json_t *all = capability_names(b);
-    json_t *own = b->spec->user->uid == 0 ? json_copy(all) : json_array();
+    bool insecure = b->spec->insecure;
+    json_t *own = b->spec->user->uid == 0 || insecure ? json_copy(all) : json_array();
 
     json_object_set_new(sets, "bounding", all);
     json_object_set(sets, "effective", own);
     json_object_set_new(sets, "permitted", own);
-    json_object_set_new(sets, "inheritable", json_array());
-    json_object_set_new(sets, "ambient", json_array());
+    json_object_set_new(sets, "inheritable", insecure ? json_copy(all) : json_array());
+    json_object_set_new(sets, "ambient", insecure ? json_copy(all) : json_array());
     return sets;
 }
 
@@ -159,6 +175,31 @@ static json_t *process_user(const struct user_ids *u)
     return user;
 }
 
+/* Numbers of the specification are unsigned, the library's are not: see bundle_write. */
+static json_t *limit_value(uint64_t n)
+{
+    return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
+}
+
+static json_t *rlimits(const struct bundle *b)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < b->n_ulimits; i++) {
+        const struct exec_ulimit *u = &b->ulimits[i];
+        AUTO(buf_release) struct buf type = BUF_INIT;
+        json_t *r = json_object();
+        buf_adds(&type, "RLIMIT_");
+        for (const char *p = u->name; *p != '\0'; p++)
+            buf_addc(&type, (char)toupper((unsigned char)*p));
+        json_object_set_new(r, "type", json_string(buf_str(&type)));
+        json_object_set_new(r, "soft", limit_value(u->soft));
+        json_object_set_new(r, "hard", limit_value(u->hard));
+        json_array_append_new(list, r);
+    }
+    return list;
+}
+
 static json_t *process(const struct bundle *b)
 {
     const struct exec_spec *spec = b->spec;
@@ -171,6 +212,8 @@ static json_t *process(const struct bundle *b)
     json_object_set_new(p, "cwd", json_from_str(spec->cwd));
     json_object_set_new(p, "capabilities", process_capabilities(b));
     json_object_set_new(p, "noNewPrivileges", json_false());
+    if (b->n_ulimits > 0)
+        json_object_set_new(p, "rlimits", rlimits(b));
     return p;
 }
 
@@ -187,6 +230,9 @@ static json_t *mount_object(const char *target, const char *type, const char *so
 
 static json_t *step_mount(const struct bundle_mount *m)
 {
+    if (m->is_secret)
+        return mount_object(m->target, "bind", m->source,
+                            options("bind,ro,rprivate,nosuid,nodev,noexec"));
     if (m->source != NULL)
         return mount_object(m->target, "bind", m->source,
                             options(m->read_only ? "bind,ro,rprivate" : "bind,rprivate"));
@@ -217,15 +263,26 @@ static void add_host_file(const struct bundle *b, json_t *list, const char *sour
             list, mount_object(target, "bind", source, options("bind,ro,nosuid,noexec,nodev")));
 }
 
+static json_t *base_options(const struct bundle *b, const struct base_mount *m)
+{
+    if (b->spec->shm_size > 0 && str_eq(m->target, SHM)) {
+        AUTO(mem_free)
+        char *o = str_printf("nosuid,mode=1777,size=%llu", (unsigned long long)b->spec->shm_size);
+        return options(o); /* programs in it can be run, as in every tmpfs that was asked for */
+    }
+    return options(b->spec->insecure && m->insecure ? m->insecure : m->options);
+}
+
 static json_t *mounts(const struct bundle *b)
 {
     json_t *list = json_array();
 
     for (size_t i = 0; i < ARRAY_LEN(base_mounts); i++) {
         const struct base_mount *m = &base_mounts[i];
-        const char *o = b->spec->insecure && m->insecure ? m->insecure : m->options;
-        if (!m->needs_cgroup || b->cgroup != NULL)
-            json_array_append_new(list, mount_object(m->target, m->type, m->source, options(o)));
+        bool is_hidden = str_eq(m->target, SHM) && has_target(b, SHM);
+        if ((!m->needs_cgroup || b->cgroup != NULL) && !is_hidden)
+            json_array_append_new(list,
+                                  mount_object(m->target, m->type, m->source, base_options(b, m)));
     }
     add_host_file(b, list, b->resolv_conf, b->resolv_conf_target);
     add_host_file(b, list, b->hosts, b->hosts_target);
@@ -271,6 +328,35 @@ static json_t *resources(bool insecure)
     return r;
 }
 
+static json_t *device_object(const char *path, const char *type, int major, int minor)
+{
+    json_t *d = json_object();
+
+    json_object_set_new(d, "path", json_string(path));
+    json_object_set_new(d, "type", json_string(type));
+    json_object_set_new(d, "major", json_integer(major));
+    json_object_set_new(d, "minor", json_integer(minor));
+    json_object_set_new(d, "fileMode", json_integer(0666));
+    json_object_set_new(d, "uid", json_integer(0));
+    json_object_set_new(d, "gid", json_integer(0));
+    return d;
+}
+
+static json_t *devices(const struct bundle *b)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < ARRAY_LEN(insecure_devices); i++) {
+        const struct device *d = &insecure_devices[i];
+        json_array_append_new(list, device_object(d->path, "c", d->major, d->minor));
+    }
+    for (unsigned i = 0; i < b->n_loops; i++) {
+        AUTO(mem_free) char *path = str_printf("/dev/loop%u", i);
+        json_array_append_new(list, device_object(path, "b", LOOP_MAJOR, (int)i));
+    }
+    return list;
+}
+
 static json_t *linux_part(const struct bundle *b)
 {
     json_t *l = json_object();
@@ -280,8 +366,10 @@ static json_t *linux_part(const struct bundle *b)
         json_object_set_new(l, "cgroupsPath", json_string(b->cgroup));
         json_object_set_new(l, "resources", resources(b->spec->insecure));
     }
-    if (b->spec->insecure)
+    if (b->spec->insecure) {
+        json_object_set_new(l, "devices", devices(b));
         return l;
+    }
     json_object_set_new(l, "seccomp", seccomp_profile());
     json_object_set_new(l, "maskedPaths", strings(masked_paths, ARRAY_LEN(masked_paths)));
     json_object_set_new(l, "readonlyPaths", strings(read_only_paths, ARRAY_LEN(read_only_paths)));
@@ -303,4 +391,37 @@ json_t *bundle_config(const struct bundle *b)
     json_object_set_new(c, "mounts", mounts(b));
     json_object_set_new(c, "linux", linux_part(b));
     return c;
+}
+
+/* A quote that is not escaped, then a colon: a name of ours, never a part of somebody's text. */
+static void write_unlimited(const char *text, struct buf *ret)
+{
+    static const char *const names[] = { "\"hard\":9223372036854775807",
+                                         "\"soft\":9223372036854775807" };
+
+    while (*text != '\0') {
+        bool is_limit = str_starts(text, names[0]) || str_starts(text, names[1]);
+        size_t n = is_limit ? strlen(names[0]) : 1;
+        if (is_limit)
+            buf_addf(ret, "%.7s18446744073709551615", text);
+        else
+            buf_addc(ret, *text);
+        text += n;
+    }
+}
+
+void bundle_write(const struct bundle *b, struct buf *ret)
+{
+    json_auto_t *config = bundle_config(b);
+
+    if (b->n_ulimits == 0) {
+        json_write(config, ret);
+        return;
+    }
+    struct buf text = BUF_INIT;
+    json_write(config, &text);
+    write_unlimited(buf_str(&text), ret);
+    if (text.data != NULL)
+        explicit_bzero(text.data, text.cap);
+    buf_release(&text);
 }

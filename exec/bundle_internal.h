@@ -17,8 +17,9 @@ struct bundle_mount {
     const char *source; /* path on the host; NULL: a tmpfs */
     const char *target; /* absolute path in the container */
     bool read_only;
-    uint64_t size; /* tmpfs */
-    unsigned mode; /* tmpfs */
+    bool is_secret; /* a file that is only read, and cannot be run */
+    uint64_t size;  /* tmpfs */
+    unsigned mode;  /* tmpfs */
 };
 
 struct bundle {
@@ -29,10 +30,14 @@ struct bundle {
         *hosts_target; /* where they are seen, links resolved; or NULL */
     const struct bundle_mount *mounts;
     size_t n_mounts;
-    const char *cgroup; /* cgroupsPath; NULL: run without cgroups */
+    const char *cgroup;                /* cgroupsPath; NULL: run without cgroups */
+    const struct exec_ulimit *ulimits; /* those of spec that can be given */
+    size_t n_ulimits;
+    unsigned n_loops; /* insecure: loop devices to show */
 };
 
-json_t *bundle_config(const struct bundle *b); /* new reference */
+json_t *bundle_config(const struct bundle *b); /* new reference; an unlimited limit is INT64_MAX */
+void bundle_write(const struct bundle *b, struct buf *ret); /* config.json */
 
 /* Docker's default profile for this machine's architecture: a new reference. */
 json_t *seccomp_profile(void);

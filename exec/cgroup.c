@@ -104,6 +104,14 @@ char *cgroup_path(const char *name, bool knows_relative)
     return str_printf("%s%s", knows_relative ? "" : "/", name);
 }
 
+char *cgroup_path_in(const char *parent, const char *name)
+{
+    AUTO(mem_free) char *rooted = str_printf("/%s", parent);
+    AUTO(mem_free) char *clean = path_clean(rooted);
+
+    return path_join(clean, name);
+}
+
 /* A group is removed by rmdir, its files going with it, after the groups in it. True: it is gone.
  */
 static bool remove_group(int dirfd, const char *name, int depth)
@@ -135,7 +143,7 @@ bool cgroup_remove(const char *name)
     list_places(&roots);
     for (size_t i = 0; i < roots.n; i++) {
         AUTO(fd_close) int fd = open(roots.v[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0 && !remove_group(fd, name, 0))
+        if (fd >= 0 && !remove_group(fd, name + strspn(name, "/"), 0))
             is_gone = false;
     }
     return is_gone;
@@ -190,13 +198,24 @@ static void remove_dead_in(int dirfd, const char *prefix)
     closedir(d);
 }
 
-void cgroup_remove_dead(void)
+static void add_places_in(struct strv *places, const char *parent)
+{
+    AUTO(mem_free) char *below = cgroup_path_in(parent, "");
+    size_t n = places->n;
+
+    for (size_t i = 0; i < n; i++)
+        strv_addf(places, "%s%s", places->v[i], below);
+}
+
+void cgroup_remove_dead(const char *parent)
 {
     AUTO(strv_release) struct strv roots = STRV_INIT;
     AUTO(buf_release) struct buf prefix = BUF_INIT;
 
     add_prefix(&prefix);
     list_places(&roots);
+    if (parent != NULL)
+        add_places_in(&roots, parent);
     for (size_t i = 0; i < roots.n; i++) {
         AUTO(fd_close) int fd = open(roots.v[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0)

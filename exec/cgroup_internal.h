@@ -20,13 +20,19 @@ char *cgroup_name(const char *work, const char *run);
  * for runtimes that understand that (knows_relative), else at the hierarchies' roots.
  */
 char *cgroup_path(const char *name, bool knows_relative);
-/* The group of this name, wherever cgroup_path puts it; what has processes stays. True: it is gone.
+/* The group name inside parent, as a path from the hierarchies' root, owned; it stays below that.
+ */
+char *cgroup_path_in(const char *parent, const char *name);
+/*
+ * The group of this name, wherever cgroup_path puts it, or of this path; what has processes stays.
+ * True: it is gone.
  */
 bool cgroup_remove(const char *name);
 /*
  * Groups whose maker is dead: "shale-<PID namespace>-<anything>-<pid>-<n>.<anything>". Those of
- * another PID namespace stay, as nobody here can tell whether their maker lives.
+ * another PID namespace stay, as nobody here can tell whether their maker lives. parent: a further
+ * group to look in, or NULL.
  */
-void cgroup_remove_dead(void);
+void cgroup_remove_dead(const char *parent);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "exec/cgroup_internal.h"
+#include "exec/memory_files_internal.h"
 #include "exec/overlay_internal.h"
 #include "exec/run.h"
 #include "exec/stub_internal.h"
@@ -128,6 +129,13 @@ static int bind_fd(const struct helper_order *o, const struct helper_mount *m, i
     return 0;
 }
 
+static int open_mounted(const struct helper_order *o, const struct helper_mount *m, struct err *err)
+{
+    if (m->kind == HELPER_MOUNT_FILE)
+        return memory_files_open(o, m, err);
+    return m->kind == HELPER_MOUNT_LAYERS ? mount_layers(o, m, err) : open_source(m, err);
+}
+
 static int prepare_mount(const struct helper_order *o, const struct helper_mount *m,
                          bool *ret_is_dir, struct err *err)
 {
@@ -137,7 +145,7 @@ static int prepare_mount(const struct helper_order *o, const struct helper_mount
     *ret_is_dir = m->kind == HELPER_MOUNT_STUB_DIR;
     if (m->kind == HELPER_MOUNT_STUB_DIR || m->kind == HELPER_MOUNT_STUB_FILE)
         return 0;
-    fd = m->kind == HELPER_MOUNT_LAYERS ? mount_layers(o, m, err) : open_source(m, err);
+    fd = open_mounted(o, m, err);
     if (fd < 0)
         return err->code;
     if (fstat(fd, &st) < 0)
@@ -179,6 +187,8 @@ static int make_mount_points(const struct helper_order *o, int rootfd, struct st
             return err->code;
         if (m->makes_stub && stubs_make(stubs, m->target, is_dir, err) < 0)
             return err->code;
+        if (m->makes_stub && m->kind == HELPER_MOUNT_STUB_DIR)
+            stubs_set_mode(stubs, m->target, 01777); /* runtimes give a tmpfs its mount point's */
     }
     return check_system_dirs(rootfd, err);
 }
@@ -244,11 +254,12 @@ static void inner_unmount(const struct helper_order *o, const char *root)
         const struct helper_mount *m = &o->mounts[i];
         AUTO(mem_free) char *path = str_printf("%s/%s", o->dir, m->name ? m->name : "");
         AUTO(mem_free) char *layers = str_printf("%s.root", path);
-        if (m->kind == HELPER_MOUNT_BIND || m->kind == HELPER_MOUNT_LAYERS)
+        if (m->kind != HELPER_MOUNT_STUB_DIR && m->kind != HELPER_MOUNT_STUB_FILE)
             umount2(path, MNT_DETACH);
         if (m->kind == HELPER_MOUNT_LAYERS)
             umount2(layers, MNT_DETACH);
     }
+    memory_files_unmount(o);
 }
 
 static int inner_run(const struct helper_order *o, struct helper_report *report)
@@ -257,7 +268,11 @@ static int inner_run(const struct helper_order *o, struct helper_report *report)
     struct err *err = &report->failed;
 
     umask(022);
-    if (enter_namespaces(err) < 0 || mount_root(o, root, err) < 0)
+    if (enter_namespaces(err) < 0)
+        return err->code;
+    int files = memory_files_make(o, HELPER_BYTES_FD, err);
+    close(HELPER_BYTES_FD); /* what nobody holds any more the kernel frees */
+    if (files < 0 || mount_root(o, root, err) < 0)
         return err->code;
     int r = run_in_root(o, root, report, err);
     inner_unmount(o, root);
@@ -345,6 +360,7 @@ static int outer_run(const struct helper_order *o, struct err *err)
         _exit(inner_main(o, life[0]));
     }
     fd_close(life[0]);
+    close(HELPER_BYTES_FD);
     outer_wait(inner, &signals);
     if (*o->cgroup != '\0')
         cgroup_remove(o->cgroup);
@@ -369,7 +385,8 @@ int exec_helper_main(int argc, char **argv)
     if (argc != 3)
         return 1;
     fcntl(HELPER_REPORT_FD, F_SETFD, FD_CLOEXEC);
-    syscall(SYS_close_range, (unsigned)HELPER_REPORT_FD + 1, ~0U, 0);
+    fcntl(HELPER_BYTES_FD, F_SETFD, FD_CLOEXEC);
+    syscall(SYS_close_range, (unsigned)HELPER_BYTES_FD + 1, ~0U, 0);
     if (read_order(argv[2], &o, &report.failed) < 0 || outer_run(&o, &report.failed) < 0) {
         send_report(&report);
         return 1;

@@ -14,12 +14,14 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include <stdint.h>
 
 enum helper_mount_kind {
     HELPER_MOUNT_STUB_DIR, /* only the mount point: the runtime mounts something there */
     HELPER_MOUNT_STUB_FILE,
     HELPER_MOUNT_BIND,   /* source, bound to a name in the step's directory */
     HELPER_MOUNT_LAYERS, /* source inside an overlay of lowers, bound likewise */
+    HELPER_MOUNT_FILE,   /* bytes of memory, bound likewise: see memory_files_internal.h */
 };
 
 struct helper_mount {
@@ -27,15 +29,19 @@ struct helper_mount {
     char *source;       /* BIND: absolute, or relative to below; LAYERS: path in the overlay */
     char *below;        /* BIND: a directory of ours; source leads through no link then. Or "" */
     struct strv lowers; /* LAYERS */
-    char *name;         /* BIND, LAYERS: what it is bound to, in the step's directory */
+    char *name;         /* BIND, LAYERS, FILE: what it is bound to, in the step's directory */
     char *target;       /* where the mount point must be, relative to the root, links resolved */
     bool read_only;     /* LAYERS: else what is written goes to an upper directory of its own */
     bool makes_stub;    /* false: the target lies in another mount */
+    uint64_t n_bytes;   /* FILE */
+    unsigned mode;
+    uint32_t uid, gid;
 };
 
 struct helper_order {
     char *dir;           /* the step's directory, absolute */
     char *upper;         /* absolute */
+    uint64_t n_config;   /* bytes of the runtime's specification */
     char *cgroup;        /* name to remove afterwards, or "" */
     struct strv lowers;  /* lowest first */
     struct strv runtime; /* argv of the runtime */
@@ -66,7 +72,9 @@ int helper_report_read(const char *p, size_t n, struct helper_report *ret, struc
 #define HELPER_WORK "work"   /* overlayfs's own */
 #define HELPER_NAMES "names" /* short names of lower directories */
 #define HELPER_LOG "runtime.log"
-#define HELPER_STATE "state" /* the runtime's */
+#define HELPER_MEMORY "memory"              /* a tmpfs; the runtime's bundle */
+#define HELPER_STATE HELPER_MEMORY "/state" /* the runtime's */
 #define HELPER_REPORT_FD 3
+#define HELPER_BYTES_FD 4 /* see memory_files_internal.h */
 
 #endif

@@ -58,6 +58,7 @@ void helper_order_write(const struct helper_order *o, struct buf *b)
     put(b, o->dir);
     put(b, o->upper);
     put(b, o->cgroup);
+    put_int(b, (long)o->n_config);
     put_list(b, &o->lowers);
     put_list(b, &o->runtime);
     put_int(b, o->no_devices);
@@ -72,6 +73,10 @@ void helper_order_write(const struct helper_order *o, struct buf *b)
         put(b, m->target);
         put_int(b, m->read_only);
         put_int(b, m->makes_stub);
+        put_int(b, (long)m->n_bytes);
+        put_int(b, m->mode);
+        put_int(b, m->uid);
+        put_int(b, m->gid);
     }
 }
 
@@ -118,6 +123,10 @@ static void take_mount(struct text *t, struct helper_order *o)
     m->target = str_dup(take(t));
     m->read_only = take_int(t) != 0;
     m->makes_stub = take_int(t) != 0;
+    m->n_bytes = (uint64_t)take_int(t);
+    m->mode = (unsigned)take_int(t);
+    m->uid = (uint32_t)take_int(t);
+    m->gid = (uint32_t)take_int(t);
 }
 
 static int check_end(const struct text *t, const char *what, struct err *err)
@@ -134,6 +143,7 @@ int helper_order_read(const char *p, size_t n, struct helper_order *ret, struct 
 
     o.upper = str_dup(take(&t));
     o.cgroup = str_dup(take(&t));
+    o.n_config = (uint64_t)take_int(&t);
     take_list(&t, &o.lowers);
     take_list(&t, &o.runtime);
     o.no_devices = take_int(&t) != 0;

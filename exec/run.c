@@ -131,7 +131,7 @@ static int run_prepared(struct store *s, const struct exec_spec *spec, const str
                          .lowers = &p->lowers,
                          .mount_lowers = p->mount_lowers };
 
-    cgroup_remove_dead();
+    cgroup_remove_dead(spec->cgroup_parent);
     int r = step_run(&step, ret, err);
     if (r == ERR_IO || r == ERR_UNSUPPORTED)
         runtime_forget(s); /* something is not as it was when it was probed */

@@ -24,7 +24,9 @@ enum exec_mount_kind {
     EXEC_MOUNT_BIND,
     EXEC_MOUNT_TMPFS,
     EXEC_MOUNT_LAYERS, /* the file system of another stage, or a context made a layer */
+    EXEC_MOUNT_FILE,   /* a file of these bytes, read-only, kept in memory only: a secret */
 };
+#define EXEC_FILE_MAX (16u << 20) /* bytes of one EXEC_MOUNT_FILE */
 /*
  * A mount point that is missing is made for the step, with its parents, and taken away again.
  * One below another mount's target lies in that. On "/", "/dev", and in /proc and /sys nothing can
@@ -38,10 +40,20 @@ struct exec_mount {
     const char *target; /* absolute path in the container; links are followed in the view */
     bool read_only;     /* LAYERS when not: what is written is thrown away */
     uint64_t size;      /* TMPFS: bytes, 0: no limit */
-    unsigned mode;      /* TMPFS; 0: 1777 */
+    unsigned mode;      /* TMPFS; 0: 1777. FILE: as it is */
     const struct layer *const *layers; /* LAYERS: lowest first */
     size_t n_layers;
+    const void *bytes; /* FILE; never written to a disk */
+    size_t n_bytes;
+    uint32_t uid, gid; /* FILE */
 };
+
+#define EXEC_UNLIMITED UINT64_MAX
+struct exec_ulimit {
+    const char *name; /* "nofile" */
+    uint64_t soft, hard;
+};
+bool exec_is_ulimit(const char *name);
 
 /* Borrowed for the call. */
 struct exec_spec {
@@ -57,7 +69,13 @@ struct exec_spec {
     const struct exec_mount *mounts;
     size_t n_mounts;
     enum exec_network network;
-    bool insecure;    /* --security=insecure */
+    bool insecure;     /* --security=insecure: BuildKit's, about docker run --privileged */
+    uint64_t shm_size; /* of /dev/shm; 0: 64 MiB */
+    /* One that may not be raised as far as that here is left as it is. */
+    const struct exec_ulimit *ulimits;
+    size_t n_ulimits;
+    const char *cgroup_parent; /* group, from the hierarchies' root, that the step's is made in;
+                                * NULL: the one that we are in */
     bool interactive; /* stdin, stdout and stderr of ours (shale run); output is not called */
     bool tty;         /* with interactive: a terminal for the command */
     /* What the command prints, as it comes; called from one thread. stream 1 or 2. */

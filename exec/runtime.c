@@ -58,8 +58,10 @@ void runtime_argv(const struct runtime *r, const char *state, const char *log, c
     add_all(ret, (const char *const[]){ "run", "--bundle", bundle, id, NULL });
 }
 
-char *runtime_cgroup(const struct runtime *r, const char *name)
+char *runtime_cgroup(const struct runtime *r, const char *parent, const char *name)
 {
+    if (r->cgroups && parent != NULL)
+        return cgroup_path_in(parent, name);
     return r->cgroups ? cgroup_path(name, kind_of(r)->relative_cgroups) : NULL;
 }
 

@@ -25,8 +25,9 @@ DEFINE_AUTO_VALUE(struct runtime, runtime_release);
 int runtime_pick(struct store *s, struct runtime *ret, struct err *err);
 void runtime_forget(struct store *s); /* the kept answer: something is not as it was */
 
-/* cgroupsPath for the group name, owned; NULL when cgroups can't be made. */
-char *runtime_cgroup(const struct runtime *r, const char *name);
+/* cgroupsPath for the group name, in parent unless that is NULL, owned; NULL when cgroups can't be
+ * made. */
+char *runtime_cgroup(const struct runtime *r, const char *parent, const char *name);
 /* argv that runs bundle (a directory) as container id in the foreground. */
 void runtime_argv(const struct runtime *r, const char *state, const char *log, const char *bundle,
                   const char *id, struct strv *ret);

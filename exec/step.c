@@ -7,6 +7,7 @@
 #include "exec/bundle_internal.h"
 #include "exec/cgroup_internal.h"
 #include "exec/helper_internal.h"
+#include "exec/machine_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
@@ -108,6 +110,10 @@ static int check_mount(const struct exec_spec *spec, const struct exec_mount *m,
     case EXEC_MOUNT_TMPFS:
     case EXEC_MOUNT_LAYERS:
         break;
+    case EXEC_MOUNT_FILE:
+        if (m->n_bytes > EXEC_FILE_MAX)
+            return err_set(err, ERR_USAGE, "the file for '%s' is too large", m->target);
+        break;
     default:
         return err_set(err, ERR_USAGE, "unknown kind of mount %d", (int)m->kind);
     }
@@ -147,12 +153,16 @@ struct plan {
     struct strv targets; /* absolute, real; by index in spec->mounts */
     struct strv sources;
     char *resolv_conf, *hosts; /* real targets, absolute */
+    struct buf config;         /* the runtime's specification */
 };
 
 static void plan_release(struct plan *p)
 {
     mem_free(p->mounts);
     mem_free(p->from);
+    if (p->config.data != NULL)
+        explicit_bzero(p->config.data, p->config.cap);
+    buf_release(&p->config);
     mem_free(p->resolv_conf);
     mem_free(p->hosts);
     strv_release(&p->targets);
@@ -222,6 +232,7 @@ static int plan_make(const struct step *s, struct plan *p, struct err *err)
                                               .mode = m->mode };
         if (m->kind != EXEC_MOUNT_TMPFS)
             p->mounts[i].source = p->sources.v[p->from[i]];
+        p->mounts[i].is_secret = m->kind == EXEC_MOUNT_FILE;
     }
     return 0;
 }
@@ -271,12 +282,15 @@ static int write_resolv_conf(int dirfd, struct err *err)
     return file_replace(dirfd, RESOLV_CONF, buf_str(&b), b.len, 0644, false, err);
 }
 
-static int write_config(const struct step *s, const struct plan *p, int dirfd, struct err *err)
+/* The environment may hold secrets, so nothing of this goes to a disk. */
+static int make_config(const struct step *s, struct plan *p, struct err *err)
 {
+    AUTO(mem_free)
+    struct exec_ulimit *ulimits = mem_calloc(s->spec->n_ulimits + 1, sizeof(*ulimits));
     AUTO(mem_free) char *root = str_printf("%s/" HELPER_ROOT, s->dir);
     AUTO(mem_free) char *resolv_conf = str_printf("%s/" RESOLV_CONF, s->dir);
     AUTO(mem_free) char *hosts = str_printf("%s/" HOSTS, s->dir);
-    AUTO(mem_free) char *cgroup = runtime_cgroup(s->runtime, s->id);
+    AUTO(mem_free) char *cgroup = runtime_cgroup(s->runtime, s->spec->cgroup_parent, s->id);
     struct bundle b = { .spec = s->spec,
                         .rootfs = root,
                         .resolv_conf = resolv_conf,
@@ -285,12 +299,15 @@ static int write_config(const struct step *s, const struct plan *p, int dirfd, s
                         .hosts_target = p->hosts,
                         .mounts = p->mounts,
                         .n_mounts = p->n,
-                        .cgroup = cgroup };
-    json_auto_t *config = bundle_config(&b);
-    AUTO(buf_release) struct buf text = BUF_INIT;
+                        .cgroup = cgroup,
+                        .ulimits = ulimits,
+                        .n_loops = s->spec->insecure ? machine_loops() : 0 };
 
-    json_write(config, &text);
-    return file_replace(dirfd, "config.json", buf_str(&text), text.len, 0600, false, err);
+    if (machine_ulimits(s->spec, ulimits, &b.n_ulimits, err) < 0)
+        return err->code;
+
+    bundle_write(&b, &p->config);
+    return 0;
 }
 
 /* Below /dev, and in another mount, mount points are not the root file system's. */
@@ -325,6 +342,7 @@ static void order_mount(const struct step *s, const struct plan *p, size_t i,
         [EXEC_MOUNT_BIND] = HELPER_MOUNT_BIND,
         [EXEC_MOUNT_TMPFS] = HELPER_MOUNT_STUB_DIR,
         [EXEC_MOUNT_LAYERS] = HELPER_MOUNT_LAYERS,
+        [EXEC_MOUNT_FILE] = HELPER_MOUNT_FILE,
     };
     const struct exec_mount *m = &s->spec->mounts[p->from[i]];
     struct helper_mount *h = helper_order_add(o, kinds[m->kind], p->mounts[i].target + 1);
@@ -332,10 +350,24 @@ static void order_mount(const struct step *s, const struct plan *p, size_t i,
     h->name = str_printf("m%zu", p->from[i]);
     h->read_only = m->read_only;
     h->makes_stub = target_needs_stub(p, i);
-    if (m->kind != EXEC_MOUNT_TMPFS)
+    h->n_bytes = m->n_bytes;
+    h->mode = m->mode;
+    h->uid = m->uid;
+    h->gid = m->gid;
+    if (m->kind == EXEC_MOUNT_BIND || m->kind == EXEC_MOUNT_LAYERS)
         order_source(s, m, h);
     if (m->kind == EXEC_MOUNT_LAYERS)
         strv_copy(&h->lowers, &s->mount_lowers[p->from[i]]);
+}
+
+/* For cgroup_remove, owned; "" when there is none. */
+static char *group_of(const struct step *s)
+{
+    const char *parent = s->spec->cgroup_parent;
+
+    if (!s->runtime->cgroups)
+        return str_dup("");
+    return parent ? cgroup_path_in(parent, s->id) : str_dup(s->id);
 }
 
 static int write_order(const struct step *s, const struct plan *p, int dirfd, struct err *err)
@@ -343,13 +375,15 @@ static int write_order(const struct step *s, const struct plan *p, int dirfd, st
     AUTO(helper_order_release) struct helper_order o = { .dir = str_dup(s->dir) };
     AUTO(mem_free) char *state = str_printf("%s/" HELPER_STATE, s->dir);
     AUTO(mem_free) char *log = str_printf("%s/" HELPER_LOG, s->dir);
+    AUTO(mem_free) char *bundle = path_join(s->dir, HELPER_MEMORY);
     AUTO(buf_release) struct buf text = BUF_INIT;
 
     o.upper = str_dup(s->upper);
-    o.cgroup = str_dup(s->runtime->cgroups ? s->id : "");
-    o.no_devices = !s->runtime->cgroups;
+    o.cgroup = group_of(s);
+    o.no_devices = !s->runtime->cgroups && !s->spec->insecure;
     strv_copy(&o.lowers, s->lowers);
-    runtime_argv(s->runtime, state, log, s->dir, s->id, &o.runtime);
+    o.n_config = p->config.len;
+    runtime_argv(s->runtime, state, log, bundle, s->id, &o.runtime);
     if (p->resolv_conf != NULL)
         helper_order_add(&o, HELPER_MOUNT_STUB_FILE, p->resolv_conf + 1);
     if (p->hosts != NULL)
@@ -360,15 +394,14 @@ static int write_order(const struct step *s, const struct plan *p, int dirfd, st
     return file_replace(dirfd, HELPER_ORDER, buf_str(&text), text.len, 0600, false, err);
 }
 
-static int write_all(const struct step *s, struct err *err)
+static int write_all(const struct step *s, struct plan *p, struct err *err)
 {
-    AUTO(plan_release) struct plan p = { .n = 0 };
     AUTO(fd_close) int dirfd = dir_open(AT_FDCWD, s->dir, err);
 
-    if (dirfd < 0 || plan_make(s, &p, err) < 0 || write_hosts(s, dirfd, err) < 0 ||
-        write_resolv_conf(dirfd, err) < 0 || write_config(s, &p, dirfd, err) < 0)
+    if (dirfd < 0 || plan_make(s, p, err) < 0 || write_hosts(s, dirfd, err) < 0 ||
+        write_resolv_conf(dirfd, err) < 0 || make_config(s, p, err) < 0)
         return err->code;
-    return write_order(s, &p, dirfd, err);
+    return write_order(s, p, dirfd, err);
 }
 
 /* ---- the helper: starting, listening, stopping ---- */
@@ -377,6 +410,7 @@ enum { PIPE_OUT, PIPE_ERR, PIPE_REPORT, N_PIPES };
 
 struct run {
     const struct exec_spec *spec;
+    const struct plan *plan;
     pid_t pid;
     int from[N_PIPES]; /* reading ends; -1 when closed */
     struct buf report;
@@ -391,6 +425,29 @@ static void run_release(struct run *r)
     buf_release(&r->report);
 }
 DEFINE_AUTO_VALUE(struct run, run_release);
+
+/*
+ * What the helper must not find on a disk: the runtime's specification, then the bytes of all
+ * EXEC_MOUNT_FILE in the order in which they are mounted. A file of memory, or negative.
+ */
+static int make_bytes(const struct run *r, struct err *err)
+{
+    const struct exec_spec *spec = r->spec;
+    AUTO(fd_close) int fd = memfd_create("shale", MFD_CLOEXEC);
+
+    if (fd < 0)
+        return err_sys(err, errno, "cannot make a file of memory");
+    if (fd_write_full(fd, buf_str(&r->plan->config), r->plan->config.len, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < spec->n_mounts; i++) {
+        const struct exec_mount *m = &spec->mounts[r->plan->from[i]];
+        if (m->kind == EXEC_MOUNT_FILE && fd_write_full(fd, m->bytes, m->n_bytes, err) < 0)
+            return err_wrap(err, "mount '%s'", m->target);
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return err_sys(err, errno, "cannot use a file of memory");
+    return TAKE_FD(fd);
+}
 
 static int make_pipe(int *ret_from, int *ret_to, struct err *err)
 {
@@ -415,18 +472,20 @@ static int run_start(const struct step *s, struct run *r, struct err *err)
     AUTO(fd_close) int out = -1;
     AUTO(fd_close) int diag = -1;
     AUTO(fd_close) int report = -1;
+    AUTO(fd_close) int bytes = make_bytes(r, err);
 
-    if (make_pipe(&r->from[PIPE_REPORT], &report, err) < 0)
+    if (bytes < 0 || make_pipe(&r->from[PIPE_REPORT], &report, err) < 0)
         return err->code;
     if (!interactive && (make_pipe(&r->from[PIPE_OUT], &out, err) < 0 ||
                          make_pipe(&r->from[PIPE_ERR], &diag, err) < 0))
         return err->code;
+    const int keep[] = { report, bytes };
     struct proc_spec spec = { .argv = argv,
                               .in = interactive ? STDIN_FILENO : -1,
                               .out = interactive ? STDOUT_FILENO : out,
                               .err = interactive ? STDERR_FILENO : diag,
-                              .keep = &report,
-                              .n_keep = 1,
+                              .keep = keep,
+                              .n_keep = ARRAY_LEN(keep),
                               .new_group = !interactive,
                               .death_signal = SIGTERM };
     r->pid = proc_start(&spec, err);
@@ -548,11 +607,12 @@ static int judge(const struct step *s, const struct helper_report *report, struc
 
 /* The helper's work, which it did not get to. The kernel may still be ending what is in the group.
  */
-static void remove_left_cgroup(const char *id)
+static void remove_left_cgroup(const struct step *s)
 {
     const struct timespec pause = { .tv_nsec = 20000000 };
+    AUTO(mem_free) char *group = group_of(s);
 
-    for (int n = 0; n < 50 && !cgroup_remove(id); n++)
+    for (int n = 0; n < 50 && !cgroup_remove(group); n++)
         nanosleep(&pause, NULL);
 }
 
@@ -564,7 +624,7 @@ static int run_finish(const struct step *s, struct run *r, struct exec_result *r
     if (proc_wait(r->pid, NULL, 0, 0, &status, err) < 0)
         return err->code;
     if (status != 0 && s->runtime->cgroups)
-        remove_left_cgroup(s->id);
+        remove_left_cgroup(s);
     if (r->is_cancelled)
         return err_set(err, ERR_CANCELLED, "interrupted");
     if (read_report(r, status, &report, err) < 0 || judge(s, &report, ret, err) < 0)
@@ -575,11 +635,12 @@ static int run_finish(const struct step *s, struct run *r, struct exec_result *r
 
 int step_run(const struct step *step, struct exec_result *ret, struct err *err)
 {
-    AUTO(run_release) struct run r = { .spec = step->spec, .from = { -1, -1, -1 } };
+    AUTO(plan_release) struct plan p = { .n = 0 };
+    AUTO(run_release) struct run r = { .spec = step->spec, .plan = &p, .from = { -1, -1, -1 } };
     struct terminal terminal;
     int64_t begin = clock_mono_ms();
 
-    if (write_all(step, err) < 0)
+    if (write_all(step, &p, err) < 0)
         return err_wrap(err, "cannot prepare the container");
     if (terminal_save(step->spec, &terminal, err) < 0 || run_start(step, &r, err) < 0)
         return err->code;

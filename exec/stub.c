@@ -142,6 +142,14 @@ int stubs_make(struct stubs *s, const char *path, bool is_dir, struct err *err)
     return dir < 0 ? err_sys(err, errno, "cannot use the root file system") : 0;
 }
 
+void stubs_set_mode(struct stubs *s, const char *path, unsigned mode)
+{
+    const struct stub *last = s->n > 0 ? &s->v[s->n - 1] : NULL;
+
+    if (last != NULL && str_eq(last->path, path))
+        (void)!fchmodat(last->parent, path_base(path), mode, 0);
+}
+
 /* Whether what is under the name now is what was made there, and nothing was put into it. */
 static bool is_untouched(const struct stub *s)
 {

@@ -24,6 +24,8 @@ struct stubs *stubs_new(int rootfd) OWNED(stubs_free); /* rootfd is borrowed */
  * something else is in its way.
  */
 int stubs_make(struct stubs *s, const char *path, bool is_dir, struct err *err);
+/* When path has just been made by stubs_make: the mode that it shall have (else 0755, 0644). */
+void stubs_set_mode(struct stubs *s, const char *path, unsigned mode);
 /* Removes what is as it was made, last first; *ret_paths (cleared) are those removed. */
 void stubs_remove(struct stubs *s, struct strv *ret_paths);
 

@@ -132,19 +132,59 @@ static void another_user_begins_without_capabilities(void **state)
 
 static void insecure_has_every_capability_and_no_walls(void **state)
 {
+    static const char *const sets[] = { "bounding", "effective", "permitted", "inheritable",
+                                        "ambient" };
     struct fixture f;
 
     (void)state;
     fixture_init(&f);
     f.spec.insecure = true;
+    f.user.uid = 1000;
+    f.bundle.n_loops = 2;
     json_auto_t *c = bundle_config(&f.bundle);
     assert_true(has_string(at(c, "process.capabilities.bounding"), "CAP_SYS_ADMIN"));
-    assert_int_equal(json_array_size(at(c, "process.capabilities.inheritable")), 0);
+    for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+        AUTO(mem_free) char *path = str_printf("process.capabilities.%s", sets[i]);
+        assert_true(has_string(at(c, path), "CAP_SYS_ADMIN"));
+    }
     assert_null(json_object_get(at(c, "linux"), "seccomp"));
     assert_null(json_object_get(at(c, "linux"), "maskedPaths"));
     assert_null(json_object_get(at(c, "linux"), "readonlyPaths"));
     assert_true(json_is_true(at(c, "linux.resources.devices.0.allow")));
     assert_false(has_string(json_object_get(mount_at(c, "/sys"), "options"), "ro"));
+    assert_false(has_string(json_object_get(mount_at(c, "/sys/fs/cgroup"), "options"), "ro"));
+    assert_int_equal(json_array_size(at(c, "linux.devices")), 6 + 2);
+    assert_string_equal(json_string_value(at(c, "linux.devices.0.path")), "/dev/kmsg");
+    assert_string_equal(json_string_value(at(c, "linux.devices.7.path")), "/dev/loop1");
+    assert_string_equal(json_string_value(at(c, "linux.devices.7.type")), "b");
+    fixture_release(&f);
+}
+
+static void shm_size_and_limits_are_as_asked(void **state)
+{
+    static const struct exec_ulimit limits[] = { { "nofile", 10, 20 },
+                                                 { "core", 0, EXEC_UNLIMITED } };
+    struct fixture f;
+    AUTO(buf_release) struct buf text = BUF_INIT;
+
+    (void)state;
+    fixture_init(&f);
+    json_auto_t *plain = bundle_config(&f.bundle);
+    assert_true(has_string(json_object_get(mount_at(plain, "/dev/shm"), "options"), "size=65536k"));
+    assert_null(json_object_get(at(plain, "process"), "rlimits"));
+    assert_null(json_object_get(at(plain, "linux"), "devices"));
+    f.spec.shm_size = 4096;
+    f.bundle.ulimits = limits;
+    f.bundle.n_ulimits = ARRAY_LEN(limits);
+    strv_add(&f.env, "X={\"hard\":9223372036854775807}");
+    json_auto_t *c = bundle_config(&f.bundle);
+    assert_true(has_string(json_object_get(mount_at(c, "/dev/shm"), "options"), "size=4096"));
+    assert_string_equal(json_string_value(at(c, "process.rlimits.0.type")), "RLIMIT_NOFILE");
+    assert_int_equal(json_integer_value(at(c, "process.rlimits.0.soft")), 10);
+    assert_int_equal(json_integer_value(at(c, "process.rlimits.0.hard")), 20);
+    bundle_write(&f.bundle, &text);
+    assert_non_null(strstr(buf_str(&text), "\"soft\":0,\"hard\":18446744073709551615"));
+    assert_non_null(strstr(buf_str(&text), "X={\\\"hard\\\":9223372036854775807}"));
     fixture_release(&f);
 }
 
@@ -190,6 +230,7 @@ static void mounts_of_the_step_come_last_and_replace_the_hosts_files(void **stat
         { .source = "/r/m0", .target = "/etc/hosts", .read_only = true },
         { .source = "/r/m1", .target = "/cache" },
         { .target = "/t", .size = 4096, .mode = 01700 },
+        { .source = "/r/m3", .target = "/run/secrets/s", .is_secret = true },
     };
     struct fixture f;
 
@@ -207,6 +248,9 @@ static void mounts_of_the_step_come_last_and_replace_the_hosts_files(void **stat
     assert_true(has_string(t, "size=4096"));
     assert_true(has_string(t, "mode=1700"));
     assert_false(has_string(t, "noexec"));
+    const json_t *s = json_object_get(mount_at(c, "/run/secrets/s"), "options");
+    assert_true(has_string(s, "ro") && has_string(s, "noexec") && has_string(s, "nosuid") &&
+                has_string(s, "nodev"));
     fixture_release(&f);
 }
 
@@ -395,6 +439,7 @@ int main(void)
         cmocka_unit_test(root_gets_dockers_capabilities_and_no_inheritable_ones),
         cmocka_unit_test(another_user_begins_without_capabilities),
         cmocka_unit_test(insecure_has_every_capability_and_no_walls),
+        cmocka_unit_test(shm_size_and_limits_are_as_asked),
         cmocka_unit_test(without_cgroups_no_device_can_be_made),
         cmocka_unit_test(network_is_the_hosts_unless_none),
         cmocka_unit_test(mounts_of_the_step_come_last_and_replace_the_hosts_files),

@@ -320,6 +320,26 @@ static void stubs_that_were_used_or_replaced_stay(void **state)
     assert_true(faccessat(d->fd, "moved/file", F_OK, 0) < 0);
 }
 
+static void stub_gets_a_mode_only_where_it_was_made(void **state)
+{
+    struct dirs *d = *state;
+    AUTO(stubs_free) struct stubs *s = stubs_new(d->fd);
+    struct err err = ERR_INIT;
+    struct stat st;
+
+    assert_int_equal(mkdirat(d->fd, "old", 0700), 0);
+    assert_ok(stubs_make(s, "old", true, &err), &err);
+    stubs_set_mode(s, "old", 01777);
+    assert_int_equal(fstatat(d->fd, "old", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_ok(stubs_make(s, "new/dir", true, &err), &err);
+    stubs_set_mode(s, "new/dir", 01777);
+    assert_int_equal(fstatat(d->fd, "new/dir", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 01777);
+    assert_int_equal(fstatat(d->fd, "new", &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0755);
+}
+
 static void stub_in_the_way_of_something_else_is_refused(void **state)
 {
     struct dirs *d = *state;
@@ -350,6 +370,7 @@ int main(void)
         CASE(file_system_that_cannot_is_named_with_what_to_do),
         CASE(stubs_come_and_go_with_the_times_as_before),
         CASE(stubs_that_were_used_or_replaced_stay),
+        CASE(stub_gets_a_mode_only_where_it_was_made),
         CASE(stub_in_the_way_of_something_else_is_refused),
     };
     return UNIT_RUN("exec_overlay", tests);

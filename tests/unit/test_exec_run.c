@@ -225,6 +225,55 @@ static struct entry find(const struct layer *l, const char *path)
     return e;
 }
 
+static int count_named(const char *dir, const char *part)
+{
+    DIR *d = opendir(dir);
+    const struct dirent *e;
+    int n = 0;
+
+    while (d != NULL && (e = readdir(d)) != NULL)
+        n += strstr(e->d_name, part) != NULL;
+    if (d != NULL)
+        closedir(d);
+    return n;
+}
+
+static const char *wanted;
+static int n_found;
+
+static int look_at_group(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    n_found += type == FTW_D && strstr(path + at->base, wanted) != NULL;
+    return 0;
+}
+
+/* Control groups of this work, in all hierarchies. */
+static int count_cgroups(const char *work)
+{
+    wanted = work;
+    n_found = 0;
+    nftw("/sys/fs/cgroup", look_at_group, 20, FTW_PHYS);
+    return n_found;
+}
+
+static int remove_group(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    if (type == FTW_DP && str_eq(path + at->base, wanted))
+        n_found += rmdir(path) < 0;
+    return 0;
+}
+
+/* How many of this name could not be removed. */
+static int remove_cgroups(const char *name)
+{
+    wanted = name;
+    n_found = 0;
+    nftw("/sys/fs/cgroup", remove_group, 20, FTW_PHYS | FTW_DEPTH);
+    return n_found;
+}
+
 /* ---- cases ---- */
 
 static void probe_says_how_and_keeps_the_answer(void **state)
@@ -513,9 +562,13 @@ static void insecure_may_mount(void **state)
     struct box *b = *state;
 
     b->spec.insecure = true;
-    sh_ok(b, "mount -t tmpfs none /tmp && touch /tmp/x && umount /tmp; grep -c '^Seccomp:.0' "
-             "/proc/self/status");
-    assert_string_equal(buf_str(&b->out), "1\n");
+    sh_ok(b,
+          "mount -t tmpfs none /tmp && touch /tmp/x && umount /tmp; grep -c '^Seccomp:.0' "
+          "/proc/self/status; test -c /dev/fuse -a -c /dev/kmsg -a -b /dev/loop7 && echo devices;"
+          "grep -c ' /sys sysfs rw' /proc/mounts");
+    assert_string_equal(buf_str(&b->out), "1\ndevices\n1\n");
+    b->user = (struct user_ids){ .uid = 5, .gid = 5 };
+    sh_ok(b, "mount -t tmpfs none /tmp"); /* nobody is kept from anything */
 }
 
 static void mounts_show_what_was_asked_and_leave_no_trace(void **state)
@@ -567,6 +620,160 @@ static void mounts_show_what_was_asked_and_leave_no_trace(void **state)
     assert_string_equal(buf_str(&b->out), "n/7");
     EXPECT_LISTING(collect(b), "d run", "d run/secrets", "f run/secrets/mine");
     unlink(secret);
+}
+
+/* ---- files of memory ---- */
+
+#define CANARY "canary-7d1f0c39"
+
+static const char *canary_at;
+static int n_canaries;
+
+static int look_for_canary(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    AUTO(buf_release) struct buf text = BUF_INIT;
+    struct err ignored = ERR_INIT;
+
+    (void)at;
+    if (type != FTW_F || !S_ISREG(st->st_mode) || st->st_size > 1 << 22)
+        return 0;
+    if (file_read(AT_FDCWD, path, 1u << 22, &text, &ignored) < 0)
+        return 0;
+    if (memmem(buf_str(&text), text.len, CANARY, strlen(CANARY)) != NULL) {
+        fprintf(stderr, "the canary is in %s\n", path);
+        n_canaries++;
+    }
+    return 0;
+}
+
+/* Files of the store that hold the secret, as this process sees them. */
+static int count_canaries(const char *path)
+{
+    n_canaries = 0;
+    nftw(path, look_for_canary, 20, FTW_PHYS);
+    return n_canaries;
+}
+
+static void *watch_for_canary(void *arg)
+{
+    usleep(400000);
+    *(int *)arg = count_canaries(canary_at);
+    return NULL;
+}
+
+static void file_of_memory_is_read_only_and_nowhere_on_a_disk(void **state)
+{
+    struct box *b = *state;
+    struct exec_mount mounts[] = {
+        { .kind = EXEC_MOUNT_FILE,
+          .target = "/run/secrets/s",
+          .bytes = CANARY "\n",
+          .n_bytes = strlen(CANARY) + 1,
+          .mode = 0440,
+          .uid = 7,
+          .gid = 8 },
+        { .kind = EXEC_MOUNT_FILE, .target = "/a/empty", .mode = 0400 },
+        { .kind = EXEC_MOUNT_FILE, .target = "/etc/passwd", .bytes = "x\0y", .n_bytes = 3 },
+    };
+    pthread_t t;
+    int during = -1;
+
+    sh_ok(b, "true");
+    collect(b);
+    b->spec.mounts = mounts;
+    b->spec.n_mounts = ARRAY_LEN(mounts);
+    env_set(&b->env, "TOKEN", CANARY);
+    canary_at = b->path;
+    assert_int_equal(pthread_create(&t, NULL, watch_for_canary, &during), 0);
+    sh_ok(b, "cat /run/secrets/s; stat -c '%a %u %g %s' /run/secrets/s /a/empty /etc/passwd;"
+             "echo $TOKEN; echo no >/run/secrets/s || rm /run/secrets/s || echo kept;"
+             "grep -c 'tmpfs /run/secrets/s tmpfs ro,nosuid,nodev,noexec' /proc/mounts; sleep 1");
+    pthread_join(t, NULL);
+    assert_string_equal(buf_str(&b->out),
+                        CANARY "\n440 7 8 16\n400 0 0 0\n0 0 0 3\n" CANARY "\nkept\n1\n");
+    assert_int_equal(during, 0);
+    assert_int_equal(count_canaries(b->path), 0);
+    assert_null(exec_collect(b->s, b->w, &b->spec, &b->result, &b->err));
+    assert_int_equal(b->err.code, ERR_NOT_FOUND);
+    b->user = (struct user_ids){ .uid = 9, .gid = 8 };
+    sh_ok(b, "cat /run/secrets/s");
+    b->user = (struct user_ids){ .uid = 9, .gid = 9 };
+    assert_int_not_equal(sh(b, "cat /run/secrets/s"), 0);
+}
+
+static void files_of_memory_of_megabytes_arrive_whole(void **state)
+{
+    struct box *b = *state;
+    AUTO(buf_release) struct buf big = BUF_INIT;
+    struct exec_mount mounts[20];
+
+    memset(buf_room(&big, 500u << 10), 'x', 500u << 10);
+    big.len = 500u << 10;
+    AUTO(strv_release) struct strv targets = STRV_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
+        strv_addf(&targets, "/s/%zu", i);
+    for (size_t i = 0; i < ARRAY_LEN(mounts); i++)
+        mounts[i] = (struct exec_mount){ .kind = EXEC_MOUNT_FILE,
+                                         .target = targets.v[i],
+                                         .bytes = big.data,
+                                         .n_bytes = big.len - i };
+    b->spec.mounts = mounts;
+    b->spec.n_mounts = ARRAY_LEN(mounts);
+    sh_ok(b, "cat /s/* | wc -c; wc -c </s/3");
+    assert_string_equal(buf_str(&b->out), "10239810\n511997\n");
+    mounts[0].n_bytes = EXEC_FILE_MAX + 1;
+    assert_int_equal(run(b), ERR_USAGE);
+}
+
+static int look_at_path(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)at;
+    n_found += type == FTW_D && strstr(path, wanted) != NULL;
+    return 0;
+}
+
+static void *watch_for_group(void *arg)
+{
+    usleep(400000);
+    n_found = 0;
+    nftw("/sys/fs/cgroup", look_at_path, 20, FTW_PHYS);
+    *(int *)arg = n_found;
+    return NULL;
+}
+
+static void shm_limits_and_group_are_as_asked(void **state)
+{
+    static const struct exec_ulimit limits[] = {
+        { "nofile", 5000, 6000 }, /* the later one counts */
+        { "nofile", 100, 200 },
+        { "core", 0, 0 },
+        { "memlock", EXEC_UNLIMITED, EXEC_UNLIMITED }, /* at worst left as it is */
+    };
+    static const struct exec_ulimit unknown = { "files", 1, 1 }, upside_down = { "core", 2, 1 };
+    struct box *b = *state;
+    AUTO(mem_free) char *how = NULL;
+    pthread_t t;
+    int n_groups = 0;
+
+    b->spec.shm_size = 3 << 20;
+    b->spec.ulimits = limits;
+    b->spec.n_ulimits = ARRAY_LEN(limits);
+    b->spec.cgroup_parent = "../shale-unit-parent";
+    assert_ok(exec_probe(b->s, &how, &b->err), &b->err);
+    wanted = "shale-unit-parent/shale-";
+    assert_int_equal(pthread_create(&t, NULL, watch_for_group, &n_groups), 0);
+    sh_ok(b, "grep -o 'size=3072k' /proc/mounts; ulimit -n; ulimit -Hn; ulimit -Hc; sleep 1");
+    pthread_join(t, NULL);
+    assert_string_equal(buf_str(&b->out), "size=3072k\n100\n200\n0\n");
+    assert_true(n_groups > 0 || strstr(how, "without cgroups") != NULL);
+    assert_int_equal(count_cgroups(work_name(b->w)), 0);
+    assert_int_equal(remove_cgroups("shale-unit-parent"), 0);
+    b->spec.ulimits = &unknown;
+    b->spec.n_ulimits = 1;
+    assert_int_equal(run(b), ERR_USAGE);
+    b->spec.ulimits = &upside_down;
+    assert_int_equal(run(b), ERR_USAGE);
 }
 
 static void make_null_resolver(int dirfd, void *arg)
@@ -691,38 +898,6 @@ static void processes_left_in_the_background_end_with_the_command(void **state)
 }
 
 /* ---- stopping ---- */
-
-static int count_named(const char *dir, const char *part)
-{
-    DIR *d = opendir(dir);
-    const struct dirent *e;
-    int n = 0;
-
-    while (d != NULL && (e = readdir(d)) != NULL)
-        n += strstr(e->d_name, part) != NULL;
-    if (d != NULL)
-        closedir(d);
-    return n;
-}
-
-static const char *wanted;
-static int n_found;
-
-static int look_at_group(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st;
-    n_found += type == FTW_D && strstr(path + at->base, wanted) != NULL;
-    return 0;
-}
-
-/* Control groups of this work, in all hierarchies. */
-static int count_cgroups(const char *work)
-{
-    wanted = work;
-    n_found = 0;
-    nftw("/sys/fs/cgroup", look_at_group, 20, FTW_PHYS);
-    return n_found;
-}
 
 /* Processes that see a mount of this store, or were started for it. */
 static int count_processes(const char *path, pid_t but)
@@ -1124,6 +1299,9 @@ int main(int argc, char **argv)
         CASE(confinement_is_dockers),
         CASE(insecure_may_mount),
         CASE(mounts_show_what_was_asked_and_leave_no_trace),
+        CASE(file_of_memory_is_read_only_and_nowhere_on_a_disk),
+        CASE(files_of_memory_of_megabytes_arrive_whole),
+        CASE(shm_limits_and_group_are_as_asked),
         CASE(resolver_that_is_a_device_is_left_alone),
         CASE(values_that_mean_nothing_are_refused),
         CASE(without_root_the_reason_is_said),
