@@ -26,13 +26,23 @@ int lock_byte(int fd, uint64_t at, struct err *err)
     return set_lock(fd, F_OFD_SETLKW, F_WRLCK, at) < 0 ? err_sys(err, errno, "cannot lock") : 0;
 }
 
-int lock_try_byte(int fd, uint64_t at, struct err *err)
+static int try_lock(int fd, short type, uint64_t at, struct err *err)
 {
-    if (set_lock(fd, F_OFD_SETLK, F_WRLCK, at) == 0)
+    if (set_lock(fd, F_OFD_SETLK, type, at) == 0)
         return 1;
     if (errno == EAGAIN || errno == EACCES)
         return 0;
     return err_sys(err, errno, "cannot lock");
+}
+
+int lock_try_byte(int fd, uint64_t at, struct err *err)
+{
+    return try_lock(fd, F_WRLCK, at, err);
+}
+
+int lock_try_share_byte(int fd, uint64_t at, struct err *err)
+{
+    return try_lock(fd, F_RDLCK, at, err);
 }
 
 int unlock_byte(int fd, uint64_t at, struct err *err)

@@ -46,6 +46,8 @@ int store_claim(struct store *s, enum claim_kind kind, const struct digest *d, s
 int lock_byte(int fd, uint64_t at, struct err *err);
 /* 1: got it, 0: somebody has it, or a negative code. */
 int lock_try_byte(int fd, uint64_t at, struct err *err);
+/* The same for a lock that several can have; one that was exclusive becomes such. */
+int lock_try_share_byte(int fd, uint64_t at, struct err *err);
 int unlock_byte(int fd, uint64_t at, struct err *err);
 
 #endif
