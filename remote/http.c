@@ -288,6 +288,11 @@ int64_t http_retry_after_ms(const struct http_response *r)
     return s > 0 ? s * 1000 : 0;
 }
 
+int64_t http_date(const char *text)
+{
+    return (int64_t)curl_getdate(text, NULL);
+}
+
 char *http_media_type(const struct http_response *r)
 {
     const char *type = http_header(r, "content-type");

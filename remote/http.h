@@ -49,6 +49,12 @@ struct http_request {
     int idle_timeout_s;                         /* no byte for so long: ERR_NET; 0: 60 */
     int total_timeout_s;                        /* for one hop, all in all; 0: none */
     const char *ca_file, *cert_file, *key_file; /* or NULL */
+    /*
+     * Whether an address is of the inside (this machine, this network): url_ip_is_inside. A
+     * redirect from outside to there is refused (ERR_NET), by the address that was really connected
+     * to. NULL: not asked. What a proxy connects to is judged by the URL alone.
+     */
+    bool (*is_inside)(const char *ip);
 };
 
 struct http_response {
@@ -79,6 +85,8 @@ bool http_is_broken_off(const struct err *err);
 int http_wait(struct http *h, int64_t ms, struct err *err);
 /* What a Retry-After header asks for in milliseconds (seconds or a date), -1 without one. */
 int64_t http_retry_after_ms(const struct http_response *r);
+/* A date as in Last-Modified, in seconds since 1970; -1: none. */
+int64_t http_date(const char *text);
 /* The media type of Content-Type without parameters; NULL without one. */
 char *http_media_type(const struct http_response *r) OWNED(mem_free);
 

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -279,6 +280,63 @@ static void set_callbacks(struct http_slot *slot, struct http_hop *hop)
     curl_easy_setopt(slot->easy, CURLOPT_WRITEDATA, hop);
 }
 
+/* --- whom it connects to ---------------------------------------------------------------------- */
+
+/* The proxy that curl takes from the environment for this URL, NULL for none; no_proxy aside. */
+static const char *proxy_of(const char *url)
+{
+    static const char *const https[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+    static const char *const http[] = { "http_proxy", "all_proxy", "ALL_PROXY" };
+    bool is_https = url_is_https(url);
+    for (size_t i = 0; i < (is_https ? ARRAY_LEN(https) : ARRAY_LEN(http)); i++) {
+        const char *value = getenv(is_https ? https[i] : http[i]);
+        if (value != NULL && *value != '\0')
+            return value;
+    }
+    return NULL;
+}
+
+static int port_of(const char *host_port)
+{
+    const char *colon = strrchr(host_port, ':');
+    return colon != NULL && strchr(colon, ']') == NULL ? atoi(colon + 1) : -1;
+}
+
+/* Whether the connection to this port leads to a proxy. */
+static bool is_proxied(const struct http_hop *hop, int port)
+{
+    const char *proxy = proxy_of(hop->url);
+    if (proxy == NULL || url_is_loopback(hop->url))
+        return false;
+    const char *scheme = strstr(proxy, "://");
+    AUTO(mem_free) char *place = str_dup(scheme != NULL ? scheme + 3 : proxy);
+    place[strcspn(place, "/")] = '\0';
+    AUTO(mem_free) char *peer = url_host_port(hop->url);
+    int proxy_port = port_of(place);
+    return proxy_port > 0 ? port == proxy_port : port != port_of(peer);
+}
+
+/* curl's PREREQFUNCTION: connected, nothing sent yet; also for a connection that was open before.
+ */
+static int on_connected(void *arg, char *ip, UNUSED char *own_ip, int port, UNUSED int own_port)
+{
+    struct http_hop *hop = arg;
+    AUTO(mem_free) char *peer = url_host_port(hop->url);
+    AUTO(mem_free) char *host = str_dup(peer);
+    bool proxied = is_proxied(hop, port);
+    char *colon = strrchr(host, ':');
+    if (colon != NULL)
+        *colon = '\0';
+    bool is_inside =
+        proxied ? url_is_loopback(hop->url) || hop->q->is_inside(host) : hop->q->is_inside(ip);
+    if (hop->side == SIDE_UNKNOWN)
+        hop->side = is_inside ? SIDE_INSIDE : SIDE_OUTSIDE;
+    if (hop->side == SIDE_INSIDE || !is_inside)
+        return CURL_PREREQFUNC_OK;
+    refuse(hop, EPROTO, "is an address of the inside, which an outside server may not redirect to");
+    return CURL_PREREQFUNC_ABORT;
+}
+
 /* --- what went wrong -------------------------------------------------------------------------- */
 
 static int net_error(struct err *err, int sys, const char *before, const char *peer,
@@ -415,6 +473,10 @@ int http_hop_run(struct http_hop *hop, struct http_slot *slot, struct cancel *ca
     set_method(slot->easy, hop);
     set_tls(slot->easy, hop);
     set_callbacks(slot, hop);
+    if (hop->q->is_inside != NULL) {
+        curl_easy_setopt(slot->easy, CURLOPT_PREREQFUNCTION, on_connected);
+        curl_easy_setopt(slot->easy, CURLOPT_PREREQDATA, hop);
+    }
     curl_easy_setopt(slot->easy, CURLOPT_HTTPHEADER, headers);
 
     CURLcode code = CURLE_FAILED_INIT;

@@ -30,6 +30,7 @@ struct http_hop {
     struct source *body; /* borrowed; NULL once a redirect turned the method into GET */
     bool is_away;        /* left the first URL's origin: no credentials, for good */
     bool body_was_read;
+    enum { SIDE_UNKNOWN, SIDE_OUTSIDE, SIDE_INSIDE } side; /* where the first hop led */
 
     /* The answer. */
     int status;

@@ -142,6 +142,78 @@ char *url_show(const char *url)
     return str_dup(text != NULL ? text : "?");
 }
 
+/* A network: its first bits. */
+struct net {
+    uint32_t base;
+    int bits;
+};
+
+static bool v4_is_inside(uint32_t ip)
+{
+    static const struct net nets[] = {
+        { 0x00000000, 8 },  { 0x0a000000, 8 },  { 0x64400000, 10 }, { 0x7f000000, 8 },
+        { 0xa9fe0000, 16 }, { 0xac100000, 12 }, { 0xc0000000, 24 }, { 0xc0a80000, 16 },
+        { 0xc6120000, 15 }, { 0xe0000000, 4 },  { 0xf0000000, 4 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(nets); i++)
+        if ((ip ^ nets[i].base) >> (32 - nets[i].bits) == 0)
+            return true;
+    return false;
+}
+
+static uint32_t v4_at(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Addresses of version 4 stand in ::a.b.c.d, ::ffff:a.b.c.d, 64:ff9b::a.b.c.d and 2002:AABB:CCDD::.
+ */
+static bool v6_is_inside(const uint8_t a[16])
+{
+    static const uint8_t zeros[12], mapped[12] = { [10] = 0xff, [11] = 0xff },
+                                    nat[12] = { 0x00, 0x64, 0xff, 0x9b };
+    if (memcmp(a, zeros, 12) == 0 || memcmp(a, mapped, 12) == 0 || memcmp(a, nat, 12) == 0)
+        return v4_is_inside(v4_at(a + 12)); /* :: and ::1 are in 0.0.0.0/8 */
+    if (a[0] == 0x20 && a[1] == 0x02)
+        return v4_is_inside(v4_at(a + 2));
+    return (a[0] & 0xfe) == 0xfc || a[0] == 0xff || (a[0] == 0xfe && (a[1] & 0x80) == 0x80) ||
+           (a[0] == 0x00 && a[1] == 0x64 && a[2] == 0xff && a[3] == 0x9b);
+}
+
+bool url_ip_is_inside(const char *ip)
+{
+    char name[64];
+    size_t skip = ip[0] == '[', len = strcspn(ip + skip, "]%"); /* "%eth0": the zone */
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (len >= sizeof(name))
+        return false;
+    memcpy(name, ip + skip, len);
+    name[len] = '\0';
+    if (inet_pton(AF_INET, name, &v4) == 1)
+        return v4_is_inside(ntohl(v4.s_addr));
+    return inet_pton(AF_INET6, name, &v6) == 1 && v6_is_inside(v6.s6_addr);
+}
+
+char *url_redact(const char *text)
+{
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    const char *p = text, *mark;
+    while ((mark = strstr(p, "://")) != NULL) {
+        const char *user = mark + 3;
+        size_t n = strcspn(user, "/?# \t\n\"'");
+        const char *at = memrchr(user, '@', n);
+        buf_add(&b, p, (size_t)(user - p));
+        p = user;
+        if (at == NULL)
+            continue;
+        buf_adds(&b, memchr(user, ':', (size_t)(at - user)) != NULL ? "xxxxx:xxxxx" : "xxxxx");
+        p = at;
+    }
+    buf_adds(&b, p);
+    return buf_take(&b);
+}
+
 void url_escape(struct buf *b, const char *s, const char *keep)
 {
     for (; *s != '\0'; s++) {

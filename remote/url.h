@@ -26,6 +26,17 @@ char *url_resolve(const char *base, const char *location, struct err *err) OWNED
 char *url_host_port(const char *url) OWNED(mem_free);
 /* scheme://host/path: without user, password and query, which may be secrets. */
 char *url_show(const char *url) OWNED(mem_free);
+/*
+ * Whether a numeric address (of version 6 also in brackets) leads to this machine or to a network
+ * of its owner: loopback, link-local, private, carrier-grade NAT, unique local, multicast,
+ * reserved, and all these inside version 6. False for names.
+ */
+bool url_ip_is_inside(const char *ip);
+/*
+ * A text (a line of a Dockerfile) with users and passwords of the URLs in it as "xxxxx", as
+ * BuildKit writes them: "http://xxxxx:xxxxx@host/".
+ */
+char *url_redact(const char *text) OWNED(mem_free) NONNULL;
 /* Adds s percent-encoded; what stands in keep ("/:") stays beside letters, digits and "-._~". */
 void url_escape(struct buf *b, const char *s, const char *keep);
 

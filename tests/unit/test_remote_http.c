@@ -467,6 +467,63 @@ static void redirects_that_lead_nowhere_are_refused(UNUSED void **state)
     fake_stop(f);
 }
 
+/* A network that the second question is answered to be inside of, or the first and all others. */
+static int n_asked;
+
+static bool later_is_inside(const char *ip)
+{
+    return strcmp(ip, "127.0.0.1") != 0 || n_asked++ > 0;
+}
+
+static bool all_is_inside(const char *ip)
+{
+    n_asked++;
+    return ip != NULL;
+}
+
+static int get_guarded(struct http *h, struct fake *f, bool (*is_inside)(const char *),
+                       struct http_response *r, struct err *err)
+{
+    AUTO(mem_free) char *url = fake_url(f, "/to-other");
+    struct http_request q = { .method = "GET", .url = url, .is_inside = is_inside };
+    n_asked = 0;
+    err_clear(err);
+    return http_do(h, &q, r, err);
+}
+
+static void a_server_outside_leads_nobody_inside(UNUSED void **state)
+{
+    struct err err = ERR_INIT;
+    AUTO(http_free) struct http *h = new_http(NULL);
+    AUTO(http_response_release) struct http_response r = { .status = 0 };
+    struct places none = { .first = NULL };
+    struct fake *second = fake_start(redirects, &none);
+    struct places p = { .second = second };
+    struct fake *first = fake_start(redirects, &p);
+    none.first = first;
+    assert_int_equal(get_guarded(h, first, later_is_inside, &r, &err), ERR_NET);
+    assert_non_null(strstr(err.msg, "an outside server may not redirect to"));
+    assert_false(http_is_broken_off(&err));
+    assert_int_equal(second->n_requests, 0);
+    /* whose own server is inside may be led inside; each hop is asked about */
+    assert_ok(get_guarded(h, first, all_is_inside, &r, &err), &err);
+    assert_int_equal(r.status, 200);
+    assert_int_equal(n_asked, 3);
+    /* a connection that is open already is judged too */
+    assert_int_equal(get_guarded(h, first, later_is_inside, &r, &err), ERR_NET);
+    assert_int_equal(second->n_requests, 1);
+    fake_stop(first);
+    fake_stop(second);
+}
+
+static void dates_are_read(UNUSED void **state)
+{
+    assert_int_equal(http_date("Wed, 21 Oct 2015 07:28:00 GMT"), 1445412480);
+    assert_int_equal(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), 0);
+    assert_int_equal(http_date("soon"), -1);
+    assert_int_equal(http_date(""), -1);
+}
+
 static int post(struct http *h, struct fake *f, const char *path, int64_t size,
                 struct http_response *r, struct err *err)
 {
@@ -668,6 +725,8 @@ int main(void)
         cmocka_unit_test(credentials_stay_with_their_origin_for_good),
         cmocka_unit_test(a_redirect_inside_the_origin_keeps_credentials),
         cmocka_unit_test(redirects_that_lead_nowhere_are_refused),
+        cmocka_unit_test(a_server_outside_leads_nobody_inside),
+        cmocka_unit_test(dates_are_read),
         cmocka_unit_test(see_other_turns_post_into_get),
         cmocka_unit_test(a_body_is_not_sent_twice),
         cmocka_unit_test(a_body_arrives_whole_with_or_without_a_size),

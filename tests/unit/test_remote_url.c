@@ -88,6 +88,75 @@ static void escaping_leaves_what_it_is_told(UNUSED void **state)
     assert_string_equal(buf_str(&b), "a%20b/c:d%26%C3%A9");
 }
 
+static void addresses_of_the_inside_are_told(UNUSED void **state)
+{
+    static const char *const inside[] = {
+        "0.0.0.0",
+        "10.1.2.3",
+        "100.64.0.1",
+        "100.127.255.255",
+        "127.0.0.1",
+        "169.254.169.254",
+        "172.16.0.1",
+        "172.31.255.1",
+        "192.0.0.8",
+        "192.168.1.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "[::1]",
+        "::ffff:10.0.0.1",
+        "::ffff:a9fe:a9fe",
+        "::127.0.0.1",
+        "64:ff9b::10.0.0.1",
+        "64:ff9b:1::1",
+        "2002:0a00:0001::",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fec0::1",
+        "fc00::1",
+        "fd12:3456::1",
+        "ff02::1",
+    };
+    static const char *const outside[] = {
+        "1.1.1.1",          "9.255.255.255",  "11.0.0.1",
+        "100.63.255.255",   "100.128.0.1",    "172.15.0.1",
+        "172.32.0.1",       "192.167.0.1",    "192.169.0.1",
+        "198.20.0.1",       "223.255.0.1",    "2001:db8::1",
+        "2606:4700::1111",  "::ffff:8.8.8.8", "64:ff9b::8.8.8.8",
+        "2002:0808:0808::", "[2606:4700::1]", "",
+        "localhost",        "10.1",           "example.com",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(inside); i++)
+        if (!url_ip_is_inside(inside[i]))
+            fail_msg("%s", inside[i]);
+    for (size_t i = 0; i < ARRAY_LEN(outside); i++)
+        if (url_ip_is_inside(outside[i]))
+            fail_msg("%s", outside[i]);
+}
+
+static void credentials_in_a_text_are_crossed_out(UNUSED void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } rows[] = {
+        { "ADD http://u:p@h/x /", "ADD http://xxxxx:xxxxx@h/x /" },
+        { "ADD http://u@h/x http://v:w@i:1/y z",
+          "ADD http://xxxxx@h/x http://xxxxx:xxxxx@i:1/y z" },
+        { "http://u:p@q@h/", "http://xxxxx:xxxxx@h/" },
+        { "http://h/x@y", "http://h/x@y" },
+        { "http://h?a@b http://", "http://h?a@b http://" },
+        { "git@h:x a@b", "git@h:x a@b" },
+        { "", "" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO(mem_free) char *got = url_redact(rows[i].text);
+        assert_string_equal(got, rows[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +165,8 @@ int main(void)
         cmocka_unit_test(a_location_is_read_relative_to_its_page),
         cmocka_unit_test(what_is_shown_has_no_secrets),
         cmocka_unit_test(escaping_leaves_what_it_is_told),
+        cmocka_unit_test(addresses_of_the_inside_are_told),
+        cmocka_unit_test(credentials_in_a_text_are_crossed_out),
     };
     return UNIT_RUN("remote_url", tests);
 }
