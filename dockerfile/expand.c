@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define MAX_DEPTH 100
-#define MAX_WORK ((size_t)64 << 20) /* table cells of all patterns of one word */
+#define MAX_WORK ((size_t)16 << 20) /* table cells of all patterns of one word */
 #define QUOTED_IN_ERROR 200
 
 #define END UINT32_MAX /* peek at the end of the word */
@@ -32,10 +32,12 @@ struct lexer {
 static const char *get_from_strv(const void *arg, const char *name)
 {
     const struct strv *env = arg;
-    size_t n = strlen(name);
     for (size_t i = env->n; i-- > 0;) {
         const char *s = env->v[i];
-        if (strncmp(s, name, n) == 0 && (s[n] == '=' || s[n] == '\0'))
+        size_t n = 0;
+        while (name[n] != '\0' && s[n] == name[n])
+            n++;
+        if (name[n] == '\0' && (s[n] == '=' || s[n] == '\0'))
             return s[n] == '=' ? s + n + 1 : "";
     }
     return NULL;

@@ -36,6 +36,18 @@ static void add_text(struct pattern *p, const char *s, size_t n)
     buf_add(&p->tokens[p->n - 1].text, s, n);
 }
 
+/* c: what stands after the escape character. */
+static int bad_escape(const char *pattern, const char *c, struct err *err)
+{
+    size_t n = *c != '\0';
+    while (n > 0 && ((unsigned char)c[n] & 0xC0) == 0x80)
+        n++;
+    err_set(err, ERR_USAGE, "invalid escape");
+    if (n > 0)
+        err_set(err, ERR_USAGE, "invalid escape '\\%.*s'", (int)n, c);
+    return err_wrap(err, "invalid pattern (%s) in substitution", pattern);
+}
+
 static int compile(const char *pattern, struct pattern *ret, struct err *err)
 {
     for (const char *c = pattern; *c != '\0'; c++) {
@@ -48,8 +60,7 @@ static int compile(const char *pattern, struct pattern *ret, struct err *err)
         if (*c == '\\') {
             c++;
             if (*c == '\0' || strchr("*?\\}/", *c) == NULL)
-                return err_set(err, ERR_USAGE,
-                               "invalid pattern (%s) in substitution: invalid escape", pattern);
+                return bad_escape(pattern, c, err);
         }
         add_text(ret, c, 1);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define LINE_MAX_BYTES 65535
+#define PATTERNS_MAX 10000 /* each is compared with each path */
 
 /* How a pattern is compared, from cheap to dear. */
 enum match_kind { MATCH_EXACT, MATCH_PREFIX, MATCH_SUFFIX, MATCH_REGEX };
@@ -120,6 +121,8 @@ static int add_pattern(struct ignore *ig, const char *text, struct err *err)
     if (p.exception && clean[1] == '\0')
         return err_set(err, ERR_USAGE, "illegal exclusion pattern: \"!\"");
     p.text = str_dup(clean + p.exception);
+    if (ig->n >= PATTERNS_MAX)
+        return err_set(err, ERR_USAGE, "more than %d ignore patterns", PATTERNS_MAX);
     if (glob_check(p.text, err) < 0 || compile(&p, err) < 0)
         return err_wrap(err, "bad ignore pattern '%s'", trimmed);
     MEM_ROOM(ig->patterns, ig->n, ig->cap);

@@ -13,8 +13,8 @@
  * own walk, which ignore_match_in follows, leaves those ignored.
  *
  * Paths are relative, clean and '/'-separated. Patterns are compiled when
- * loaded; a match costs at most length of path times length of pattern, for
- * any pattern. Immutable: any thread.
+ * loaded, 10,000 at most; a match costs at most length of path times length of
+ * pattern, for any pattern. Immutable: any thread.
  */
 #ifndef SHALE_DOCKERFILE_IGNORE_H
 #define SHALE_DOCKERFILE_IGNORE_H

@@ -231,5 +231,12 @@ struct dockerfile *dockerfile_from_ast(struct ast *ast, struct err *err) OWNED(d
  * -1: none.
  */
 int dockerfile_stage_named(const struct dockerfile *df, const char *name, size_t before);
+/* The same for COPY --from and from= of mounts, which may also be the stage's number. */
+int dockerfile_stage_ref(const struct dockerfile *df, const char *from, size_t before);
+/* The stage that --target means: by name only; NULL or empty: the last. ERR_USAGE, no line. */
+int dockerfile_target(const struct dockerfile *df, const char *target, size_t *ret,
+                      struct err *err);
+/* ERR_USAGE when stages take from each other in a circle; the line is that which closes it. */
+int dockerfile_check_circles(const struct dockerfile *df, struct err *err);
 
 #endif

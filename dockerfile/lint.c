@@ -6,9 +6,7 @@
 
 #define ABOUT(page) "https://docs.docker.com/go/dockerfile/rule/" page "/"
 
-static const struct rule {
-    const char *name, *url, *description;
-} rules[LINT_RULES] = {
+static const struct lint_about rules[LINT_RULES] = {
     [RULE_STAGE_NAME_CASING] = { "StageNameCasing", ABOUT("stage-name-casing"),
                                  "Stage names should be lowercase" },
     [RULE_FROM_AS_CASING] = { "FromAsCasing", ABOUT("from-as-casing"),
@@ -82,6 +80,15 @@ static const struct rule {
                                      "release" },
 };
 
+const struct lint_about *lint_about(const char *rule)
+{
+    for (size_t i = 0; i < LINT_RULES; i++) {
+        if (str_eq(rules[i].name, rule))
+            return &rules[i];
+    }
+    return NULL;
+}
+
 void lint_report_release(struct lint_report *r)
 {
     for (size_t i = 0; i < r->n; i++)
@@ -117,7 +124,7 @@ void lint_enter(struct linter *l, const struct strv *comments)
 }
 
 /* The one rule that is experimental is only followed where that is asked for. */
-static bool is_wanted(const struct linter *l, const struct rule *r)
+static bool is_wanted(const struct linter *l, const struct lint_about *r)
 {
     const struct lint_check *file = l->check, *here = &l->here;
     if (r == &rules[RULE_INVALID_DEFINITION_DESCRIPTION])
@@ -129,7 +136,7 @@ static bool is_wanted(const struct linter *l, const struct rule *r)
 
 void lint_warn(struct linter *l, enum lint_rule rule, int line, int line_end, const char *fmt, ...)
 {
-    const struct rule *r = &rules[rule];
+    const struct lint_about *r = &rules[rule];
     if (!is_wanted(l, r))
         return;
     va_list ap;

@@ -36,6 +36,7 @@ DEFINE_AUTO_VALUE(struct lint_check, lint_check_release);
 int lint_check_read(const char *text, size_t n, const struct strv *build_args,
                     struct lint_check *ret, struct err *err);
 
+struct instr;
 struct lint_platform {
     char os[32], arch[32];
     char shown[96]; /* "linux/arm/v7" */
@@ -64,12 +65,18 @@ struct lint_options {
      * error ends the checks if all bases are asked for. NULL: none is known. */
     int (*base)(void *arg, const char *name, const struct lint_platform *want,
                 struct lint_base *ret, struct err *err);
+    /* Whether a named context stands in for a stage of this name: it is then no stage, but what
+     * base says of that name. NULL: never. */
+    bool (*replaces)(void *arg, const char *stage, const struct lint_platform *want);
     /* Ask for every needed base, in order; else only for those that a finding depends on. */
     bool ask_all_bases;
     /* NULL: InvalidDefaultArgInFrom is not looked for. */
     bool (*is_image_name)(void *arg, const char *name);
     /* NULL: what --platform says is not looked at. */
     int (*read_platform)(void *arg, const char *text, struct lint_platform *ret, struct err *err);
+    /* Whether an instruction, expanded, could be carried out as far as its text goes: called for
+     * each one of the stages that are looked at but ARG and ONBUILD. NULL: nobody says. */
+    int (*could_do)(void *arg, const struct instr *i, struct err *err);
 };
 
 struct lint_warning {
@@ -82,9 +89,16 @@ struct lint_report {
     size_t n, cap;
     /* How far it came: where lint failed, LINT_END when it did not. */
     enum lint_phase { LINT_TEXT, LINT_FROM, LINT_STAGES, LINT_END } phase;
+    bool too_large; /* it failed over the sum of all values: a build should not be tried */
 };
 void lint_report_release(struct lint_report *r);
 DEFINE_AUTO_VALUE(struct lint_report, lint_report_release);
+
+/* What there is to say of a rule wherever it is broken; NULL: no rule has that name. */
+struct lint_about {
+    const char *name, *url, *description;
+};
+const struct lint_about *lint_about(const char *rule);
 
 /*
  * Adds the warnings in BuildKit's order to ret (zeroed), also when it fails: ERR_USAGE when the

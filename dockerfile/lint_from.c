@@ -4,6 +4,7 @@
 #include "dockerfile/suggest.h"
 #include <string.h>
 
+#define GLOBAL_BYTES_MAX (16u << 20)
 #define COMPARED_MAX 200000 /* a file of nothing but mistakes must not take long */
 
 void lint_names(const struct strv *pairs, struct strv *ret)
@@ -24,6 +25,7 @@ static int expand_with(const struct linter *l, const char *word, const struct st
 static int read_args(const struct linter *l, const struct strv *build_args, struct strv *globals,
                      struct err *err)
 {
+    size_t bytes = 0;
     for (size_t i = 0; i < l->df->n_args; i++) {
         const struct instr *arg = l->df->args[i];
         for (size_t k = 0; k < arg->pairs.n; k++) {
@@ -36,8 +38,14 @@ static int read_args(const struct linter *l, const struct strv *build_args, stru
                 if (value == NULL)
                     return err_at(err, arg->line, arg->line_end);
             }
-            if (value != NULL)
-                env_set(globals, p->key, value);
+            if (value == NULL)
+                continue;
+            bytes += strlen(p->key) + strlen(value);
+            if (bytes > GLOBAL_BYTES_MAX) {
+                err_set(err, ERR_USAGE, "the ARGs before the first FROM are too large");
+                return err_at(err, arg->line, arg->line_end);
+            }
+            env_set(globals, p->key, value);
         }
     }
     return 0;
@@ -88,9 +96,14 @@ void lint_default_args(struct linter *l)
     }
 }
 
+bool lint_may_compare(const struct linter *l, size_t n)
+{
+    return n <= COMPARED_MAX - l->compared;
+}
+
 const char *lint_suggest(struct linter *l, const char *word, const struct strv *options)
 {
-    if (options->n > COMPARED_MAX - l->compared)
+    if (!lint_may_compare(l, options->n))
         return NULL;
     l->compared += options->n;
     return suggest(word, (const char *const *)options->v, options->n, false);
@@ -190,7 +203,17 @@ static int one_from(struct linter *l, size_t index, struct err *err)
         return err_set(err, ERR_USAGE, "base name (%s) should not be blank", from->from.base);
     s->base = str_dup(r.word);
     s->base_stage = dockerfile_stage_named(l->df, s->base, index);
-    return from->from.platform != NULL ? from_platform(l, from, s, err) : 0;
+    if (from->from.platform != NULL && from_platform(l, from, s, err) < 0)
+        return err->code;
+    const char *name = l->df->stages[index].name;
+    s->replaced =
+        name != NULL && l->o->replaces != NULL && l->o->replaces(l->o->arg, name, &s->platform);
+    if (s->replaced) {
+        mem_free(s->base);
+        s->base = str_dup(name);
+        s->base_stage = -1;
+    }
+    return 0;
 }
 
 int lint_froms(struct linter *l, struct err *err)

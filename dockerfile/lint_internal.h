@@ -55,9 +55,9 @@ void lint_warn(struct linter *l, enum lint_rule rule, int line, int line_end, co
 /* lint_check.c: "skip=..;error=..". ret is zeroed. */
 int lint_check_parse(const char *text, struct lint_check *ret, struct err *err);
 
-/* lint_text.c: what can be said of the text alone. Nodes at or behind line before are left out (0:
- * none are). */
-void lint_nodes(struct linter *l, const struct ast *a, int before);
+/* lint_text.c: what can be said of the text alone. Nodes behind line upto are left out (0: none
+ * are). */
+void lint_nodes(struct linter *l, const struct ast *a, int upto);
 void lint_stage_names(struct linter *l);
 void lint_casing(struct linter *l);
 
@@ -68,6 +68,7 @@ struct stage_facts {
     int base_stage; /* -1: an image or scratch */
     struct lint_platform platform;
     bool needed;
+    bool replaced; /* base is its own name: a context's */
     bool walked;
     struct strv env;     /* "K=V" as an instruction sees it */
     struct strv args;    /* names declared here and in the stages it comes from */
@@ -78,6 +79,8 @@ struct stage_facts {
 };
 /* The one of options that word may be meant for; NULL: none, or too many were looked at already. */
 const char *lint_suggest(struct linter *l, const char *word, const struct strv *options);
+/* False: too many words were looked at already for n more. */
+bool lint_may_compare(const struct linter *l, size_t n);
 /* The names of "K=V" strings. */
 void lint_names(const struct strv *pairs, struct strv *ret);
 int lint_globals(struct linter *l, struct err *err);

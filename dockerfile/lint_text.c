@@ -76,7 +76,7 @@ static void maintainer_node(struct linter *l, const struct ast_node *n)
                  "Maintainer instruction is deprecated in favor of using label");
 }
 
-void lint_nodes(struct linter *l, const struct ast *a, int before)
+void lint_nodes(struct linter *l, const struct ast *a, int upto)
 {
     static const struct {
         const char *name;
@@ -84,7 +84,7 @@ void lint_nodes(struct linter *l, const struct ast *a, int before)
     } looks[] = { { "from", from_node }, { "arg", arg_node }, { "maintainer", maintainer_node } };
     for (size_t i = 0; i < a->n_nodes; i++) {
         const struct ast_node *n = &a->nodes[i];
-        if (before > 0 && n->line >= before)
+        if (upto > 0 && n->line > upto)
             break;
         lint_enter(l, &n->comments);
         for (size_t k = 0; k < ARRAY_LEN(looks); k++) {

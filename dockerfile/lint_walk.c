@@ -9,7 +9,7 @@
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Values are bounded one by one by expansion; this is for many of them in many stages. */
-#define ENV_BYTES_MAX (64u << 20)
+#define ENV_BYTES_MAX (32u << 20)
 
 /* One stage being walked. */
 struct walk {
@@ -20,16 +20,6 @@ struct walk {
 };
 
 /* Which stages are needed. */
-
-static int stage_ref(const struct linter *l, const char *name, size_t before)
-{
-    int named = dockerfile_stage_named(l->df, name, before);
-    char *end;
-    unsigned long n = strtoul(name, &end, 10);
-    if (named >= 0)
-        return named;
-    return isdigit((unsigned char)*name) && *end == '\0' && n < before ? (int)n : -1;
-}
 
 static void need(struct linter *l, int index);
 
@@ -42,7 +32,7 @@ static void need_mounts(struct linter *l, size_t index, const struct instr *i)
         if (run_mount_parse(i->run.mount_specs.v[k], &none, l->df->escape, NULL, &m, &ignored) ==
                 0 &&
             m.from != NULL)
-            need(l, stage_ref(l, m.from, index));
+            need(l, dockerfile_stage_ref(l->df, m.from, index));
     }
 }
 
@@ -53,10 +43,10 @@ static void need(struct linter *l, int index)
     const struct stage *s = &l->df->stages[index];
     l->stages[index].needed = true;
     need(l, l->stages[index].base_stage);
-    for (size_t k = 0; k < s->n_instrs; k++) {
+    for (size_t k = 0; !l->stages[index].replaced && k < s->n_instrs; k++) {
         const struct instr *i = s->instrs[k];
         if (i->kind == INSTR_COPY && i->copy.from != NULL)
-            need(l, stage_ref(l, i->copy.from, (size_t)index));
+            need(l, dockerfile_stage_ref(l->df, i->copy.from, (size_t)index));
         else if (i->kind == INSTR_RUN)
             need_mounts(l, (size_t)index, i);
     }
@@ -65,13 +55,12 @@ static void need(struct linter *l, int index)
 static int need_target(struct linter *l, struct err *err)
 {
     const char *target = l->o->target;
-    size_t n = l->df->n_stages;
     bool given = target != NULL && *target != '\0';
-    int index = given ? stage_ref(l, target, n) : (int)n - 1;
-    if (index < 0)
-        return err_set(err, ERR_USAGE, "target stage \"%s\" could not be found", target);
-    need(l, index);
-    for (size_t i = 0; !given && l->o->all_stages && i < n; i++)
+    size_t index;
+    if (dockerfile_target(l->df, target, &index, err) < 0)
+        return err->code;
+    need(l, (int)index);
+    for (size_t i = 0; !given && l->o->all_stages && i < l->df->n_stages; i++)
         l->stages[i].needed = true;
     return 0;
 }
@@ -122,7 +111,8 @@ static void leave_undeclared(const struct walk *w, struct strv *names)
 static void lint_unset(struct walk *w, const struct instr *i, const struct strv *names)
 {
     AUTO(strv_release) struct strv known = STRV_INIT;
-    lint_names(&w->s->env, &known);
+    if (names->n > 0 && lint_may_compare(w->l, w->s->env.n))
+        lint_names(&w->s->env, &known);
     for (size_t k = 0; k < names->n; k++) {
         const char *other = lint_suggest(w->l, names->v[k], &known);
         lint_warn_at(w->l, RULE_UNDEFINED_VAR, i, "Usage of undefined variable '$%s'%s%s%s",
@@ -222,7 +212,8 @@ static struct instr *expanded(struct walk *w, const struct instr *i, struct err 
 static int set_env(struct walk *w, const char *key, const char *value, struct err *err)
 {
     size_t n = strlen(key) + strlen(value) + 2;
-    if (n > ENV_BYTES_MAX - w->l->env_bytes)
+    w->l->report->too_large = n > ENV_BYTES_MAX - w->l->env_bytes;
+    if (w->l->report->too_large)
         return err_set(err, ERR_USAGE, "the environments of the stages are too large");
     w->l->env_bytes += n;
     env_set(&w->s->env, key, value);
@@ -470,7 +461,8 @@ static int walk_instr(struct walk *w, const struct instr *original, struct err *
                  original->kind == INSTR_HEALTHCHECK;
     AUTO(instr_free) struct instr *own = keeps ? NULL : expanded(w, original, err);
     const struct instr *i = keeps ? original : own;
-    if (i == NULL || (walkers[i->kind] != NULL && walkers[i->kind](w, i, err) < 0))
+    if (i == NULL || (walkers[i->kind] != NULL && walkers[i->kind](w, i, err) < 0) ||
+        (w->l->o->could_do != NULL && w->l->o->could_do(w->l->o->arg, i, err) < 0))
         return err_at(err, original->line, original->line_end);
     return 0;
 }
@@ -534,6 +526,8 @@ static int walk_stage(struct linter *l, size_t index, struct err *err)
     AUTO(triggers_release) struct triggers triggers = { .n = 0 };
     if (inherit(&w, err) < 0)
         return err_at(err, def->from->line, def->from->line_end);
+    if (w.s->replaced)
+        return 0;
     if (l->o->ask_all_bases && ask_base(&w) && w.s->base_stage < 0 &&
         walk_triggers(&w, &w.s->known->onbuild, &triggers, err) < 0)
         return err->code;
@@ -571,7 +565,8 @@ static int lint_base_platform(struct linter *l, size_t index, struct err *err)
 static int lint_base_platforms(struct linter *l, struct err *err)
 {
     for (size_t i = 0; l->o->ask_all_bases && i < l->df->n_stages; i++) {
-        if (l->stages[i].needed && l->stages[i].base_stage < 0 && lint_base_platform(l, i, err) < 0)
+        const struct stage_facts *s = &l->stages[i];
+        if (s->needed && !s->replaced && s->base_stage < 0 && lint_base_platform(l, i, err) < 0)
             return err->code;
     }
     return 0;
@@ -579,7 +574,8 @@ static int lint_base_platforms(struct linter *l, struct err *err)
 
 int lint_walk(struct linter *l, struct err *err)
 {
-    if (need_target(l, err) < 0 || lint_base_platforms(l, err) < 0)
+    if (dockerfile_check_circles(l->df, err) < 0 || need_target(l, err) < 0 ||
+        lint_base_platforms(l, err) < 0)
         return err->code;
     for (size_t i = 0; i < l->df->n_stages; i++) {
         if (l->stages[i].needed && walk_stage(l, i, err) < 0)

@@ -69,6 +69,8 @@ static const char *quoted_field(const char *s, struct buf *field)
 
 int csv_fields(const char *s, const char *what, struct strv *ret, struct err *err)
 {
+    if (*s == '\0')
+        return err_set(err, ERR_USAGE, "failed to parse csv %s: EOF", what);
     for (;;) {
         AUTO(buf_release) struct buf field = BUF_INIT;
         if (*s == '"') {
