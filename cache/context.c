@@ -268,6 +268,8 @@ static int add_found(struct scan *s, const struct dir *d, const char *name, cons
     if (known)
         memory_keep(s->memory, st);
     it->need_hash = S_ISREG(st->st_mode) && !known;
+    if (S_ISSOCK(st->st_mode))
+        digest_of("", 0, &it->digest); /* an empty file, of size 0 here already */
     if (!known || !it->plain)
         read_xattrs(it, d->fd, name);
     if (s->n > LISTING_ENTRIES_MAX)
@@ -309,8 +311,6 @@ static int visit(struct scan *s, const struct dir *d, const char *name, struct e
     struct stat st;
     if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : err_sys(err, errno, "cannot stat '%s' in the context", path);
-    if (S_ISSOCK(st.st_mode))
-        return 0;
     AUTO(mem_free) uint8_t *state = NULL;
     bool ignored = false;
     if (s->c->ignore != NULL) {

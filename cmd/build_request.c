@@ -1,14 +1,15 @@
 #include "cmd/build_request.h"
 #include "cmd/csv.h"
 #include "cmd/stdin_source.h"
+#include "engine/context_named.h"
 #include "image/name.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define DOCKERFILE_MAX (16u << 20)
-#define TAR_MAGIC_AT 257
 
 void build_request_release(struct build_request *r)
 {
@@ -17,13 +18,16 @@ void build_request_release(struct build_request *r)
     strv_release(&r->build.tags);
     strv_release(&r->build.add_hosts);
     strv_release(&r->build.no_cache_filter);
+    strv_release(&r->build.allow);
+    build_access_release(&r->access);
     output_list_release(&r->outputs);
+    strv_release(&r->build.contexts);
     buf_release(&r->dockerfile);
+    source_free(r->context_tar);
 }
 
-static int read_stdin(struct build_request *r, const struct session *s, struct err *err)
+static int read_text(struct build_request *r, struct source *in, struct err *err)
 {
-    AUTO(source_free) struct source *in = stdin_source(s->cancel);
     AUTO(sink_free) struct sink *out = sink_buf(&r->dockerfile, DOCKERFILE_MAX);
     uint64_t n;
     if (stream_copy(in, out, &n, err) < 0)
@@ -33,41 +37,36 @@ static int read_stdin(struct build_request *r, const struct session *s, struct e
     return 0;
 }
 
-static bool is_archive(const struct buf *b)
+static int read_stdin(struct build_request *r, const struct session *s, struct err *err)
 {
-    if (compression_detect(buf_str(b), b->len) != COMPRESSION_NONE)
-        return true;
-    return b->len >= TAR_MAGIC_AT + 5 && memcmp(b->data + TAR_MAGIC_AT, "ustar", 5) == 0;
+    AUTO(source_free) struct source *in = stdin_source(s->cancel);
+    return read_text(r, in, err);
 }
 
-/* `shale build -`: an archive would be the context, anything else is a Dockerfile without one. */
+/* `shale build -`: an archive is the context, anything else a Dockerfile without one. */
 static int context_from_stdin(struct build_request *r, const struct session *s, const char *file,
                               struct err *err)
 {
     if (str_eq(file, "-"))
         return err_set(err, ERR_USAGE,
                        "invalid argument: can't use stdin for both build context and dockerfile");
-    if (read_stdin(r, s, err) < 0)
-        return err->code;
-    if (is_archive(&r->dockerfile))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "a build context from standard input is not supported yet by this version");
+    AUTO(source_free) struct source *in = stdin_source(s->cancel);
+    char head[CONTEXT_HEAD];
+    ssize_t n = source_read_full(in, head, sizeof(head), err);
+    if (n < 0)
+        return err_wrap(err, "failed to peek context header from STDIN");
+    source_free(in);
+    in = stdin_source_after(s->cancel, head, (size_t)n);
+    if (context_is_archive(head, (size_t)n)) {
+        r->build.dockerfile = file;
+        r->build.context_tar = r->context_tar = TAKE(in);
+        return 0;
+    }
     if (file != NULL)
         return err_set(
             err, ERR_USAGE,
             "ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles");
-    return 0;
-}
-
-static bool is_url(const char *s)
-{
-    static const char *const prefixes[] = { "http://", "https://", "git://",
-                                            "ssh://",  "git@",     "github.com/" };
-    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
-        if (str_starts(s, prefixes[i]))
-            return true;
-    }
-    return false;
+    return read_text(r, in, err);
 }
 
 static int take_context(struct build_request *r, const struct session *s, const char *context,
@@ -79,22 +78,49 @@ static int take_context(struct build_request *r, const struct session *s, const 
                        "please specify build context (e.g. \".\" for the current directory)");
     if (str_eq(context, "-"))
         return context_from_stdin(r, s, file, err);
-    if (stat(context, &st) == 0 && S_ISDIR(st.st_mode))
-        r->build.context = context;
-    else if (is_url(context))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "a build context from a URL is not supported yet by this version: %s",
-                       context);
-    else
+    bool is_dir = stat(context, &st) == 0 && S_ISDIR(st.st_mode);
+    if (!is_dir && !context_is_remote(context))
         return err_set(err, ERR_USAGE, "unable to prepare context: path \"%s\" not found", context);
-    if (file == NULL)
-        return 0;
-    if (str_eq(file, "-"))
+    r->build.context = context;
+    if (file != NULL && str_eq(file, "-"))
         return read_stdin(r, s, err);
-    if (str_starts(file, "http://") || str_starts(file, "https://"))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "a Dockerfile from a URL is not supported yet by this version: %s", file);
     r->build.dockerfile = file;
+    return 0;
+}
+
+/* A directory of this machine is looked for now, whether or not the build will ask for it. */
+static int check_named(const char *spec, struct err *err)
+{
+    static const char *const elsewhere[] = { "docker-image://", "oci-layout://", "target:" };
+    const char *value = strchr(spec, '=') + 1;
+    int name_len = (int)(value - 1 - spec);
+    struct stat st;
+    for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++)
+        if (str_starts(value, elsewhere[i]))
+            return 0;
+    if (context_is_remote(value))
+        return 0;
+    if (stat(value, &st) < 0)
+        return err_set(err, ERR_USAGE, "failed to get build context %.*s: stat %s: %s", name_len,
+                       spec, value,
+                       errno == ENOENT ? "no such file or directory" : strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return err_set(err, ERR_USAGE, "failed to get build context path %s: not a directory",
+                       value);
+    return 0;
+}
+
+static int take_contexts(struct strv *ret, const struct strv *given, struct err *err)
+{
+    for (size_t i = 0; i < given->n; i++) {
+        AUTO(mem_free) char *spec = context_spec_parse(given->v[i], err);
+        if (spec == NULL)
+            return err->code;
+        strv_add(ret, spec);
+    }
+    for (size_t i = 0; i < ret->n; i++)
+        if (check_named(ret->v[i], err) < 0)
+            return err->code;
     return 0;
 }
 
@@ -285,15 +311,17 @@ int build_request_make(const struct session *s, const struct options *o, struct 
     AUTO(build_request_release) struct build_request r = { .outputs.v = NULL };
     struct build_options *b = &r.build;
     take_plain(b, o);
-    if (take_filter(b, o, err) < 0 ||
-        take_build_args(&b->build_args, option_list(o, "build-arg"), err) < 0 ||
+    if (take_build_args(&b->build_args, option_list(o, "build-arg"), err) < 0 ||
         take_labels(&b->labels, option_list(o, "label"), err) < 0 ||
-        take_tags(&b->tags, option_list(o, "tag"), err) < 0 ||
+        take_contexts(&b->contexts, option_list(o, "build-context"), err) < 0)
+        return err->code;
+    if (take_filter(b, o, err) < 0 || take_tags(&b->tags, option_list(o, "tag"), err) < 0 ||
         take_hosts(&b->add_hosts, option_list(o, "add-host"), err) < 0 ||
         take_network(b, option_str(o, "network"), err) < 0 ||
+        build_access_take(&r.access, o, b, err) < 0 ||
         take_platform(b, option_list(o, "platform"), err) < 0 || take_outputs(&r, o, err) < 0 ||
         take_context(&r, s, o->args.v[0], option_str(o, "file"), err) < 0)
-        return err->code;
+        return err_wrap(err, "failed to build"); /* as buildx: not before what is wrong in form */
     *ret = r;
     r = (struct build_request){ .outputs.v = NULL };
     return 0;

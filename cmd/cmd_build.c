@@ -1,14 +1,17 @@
+#include "base/fs.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "cmd/build_request.h"
+#include "cmd/call.h"
 #include "cmd/command.h"
 #include "cmd/display.h"
 #include "cmd/exit_status.h"
 #include "cmd/frame.h"
-#include "engine/lint_use.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CANCELLED "failed to solve: Canceled: context canceled"
@@ -25,11 +28,24 @@ static int choose_display(const struct options *o, enum display_mode *ret, struc
     return 0;
 }
 
-/* An old file must not be taken for this build's. */
-static int remove_iidfile(const char *path, struct err *err)
+static int check_place(const char *path, struct err *err)
 {
-    if (path != NULL && unlink(path) < 0 && errno != ENOENT)
-        return err_sys(err, errno, "cannot remove '%s'", path);
+    struct stat st;
+    AUTO(mem_free) char *dir = path != NULL ? path_dir(path) : NULL;
+    if (dir == NULL || stat(dir, &st) == 0)
+        return 0;
+    return err_set(err, ERR_USAGE, "invalid output path: stat %s: %s", dir,
+                   errno == ENOENT ? "no such file or directory" : strerror(errno));
+}
+
+/* Nobody builds for an hour to learn of a typo; and an old file must not be taken for this build's.
+ */
+static int prepare_results(const struct build_options *b, struct err *err)
+{
+    if (check_place(b->iidfile, err) < 0 || check_place(b->metadata_file, err) < 0)
+        return err->code;
+    if (b->iidfile != NULL && unlink(b->iidfile) < 0 && errno != ENOENT)
+        return err_sys(err, errno, "cannot remove '%s'", b->iidfile);
     return 0;
 }
 
@@ -49,8 +65,7 @@ static int run_build(struct session *s, const struct options *o, const struct bu
 static int fail_early(const struct session *s, struct err *err)
 {
     if (err->code == ERR_CANCELLED)
-        err_set(err, ERR_CANCELLED, CANCELLED);
-    err_wrap(err, "failed to build");
+        err_set(err, ERR_CANCELLED, "failed to build: " CANCELLED);
     return command_fail(&command_build, s, err);
 }
 
@@ -88,11 +103,12 @@ static int build(struct session *s, const struct options *o, const struct build_
     return EXIT_OK;
 }
 
-/* --check */
+/* --call: something else than a build. */
 
-static bool is_check(const struct options *o)
+static void print_to(FILE *to, const struct buf *b)
 {
-    return option_on(o, "check") || str_eq(option_str(o, "call"), "check");
+    fwrite(buf_str(b), 1, b->len, to);
+    fflush(to);
 }
 
 static int run_check(struct session *s, const struct build_options *b, struct display *d,
@@ -103,82 +119,81 @@ static int run_check(struct session *s, const struct build_options *b, struct di
     return e != NULL ? engine_check(e, b, ret, err) : err->code;
 }
 
-/* What can be wrong in one line comes before what can be wrong in the next. */
-static int by_line(const void *a, const void *b)
-{
-    const struct lint_warning *const *x = a, *const *y = b;
-    if ((*x)->line != (*y)->line)
-        return (*x)->line < (*y)->line ? -1 : 1;
-    return *x < *y ? -1 : *x > *y;
-}
-
-static void add_finding(struct buf *b, const struct check_result *r, const struct lint_warning *w)
-{
-    buf_addf(b, "\nWARNING: %s - %s\n", w->rule, w->url);
-    log_escape(b, w->text, strlen(w->text));
-    buf_addc(b, '\n');
-    frame_add(b, r->path, buf_str(&r->text), r->text.len, w->line, w->line_end);
-}
-
-/* As docker prints them: sorted by line, and nothing where the text is wrong and nothing was found.
- */
-static void print_findings(const struct check_result *r)
-{
-    AUTO(buf_release) struct buf b = BUF_INIT;
-    size_t n = r->report.n;
-    AUTO(mem_free) const struct lint_warning **sorted = mem_calloc(n + 1, sizeof(*sorted));
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = &r->report.v[i];
-    qsort(sorted, n, sizeof(*sorted), by_line);
-    if (n > 0)
-        buf_addf(&b, "Check complete, %zu warning%s found!\n", n,
-                 n == 1 ? " has been" : "s have been");
-    else if (r->error.code == ERR_NONE)
-        buf_adds(&b, "Check complete, no warnings found.\n");
-    for (size_t i = 0; i < n; i++)
-        add_finding(&b, r, sorted[i]);
-    if (n > 0 && r->error.code != ERR_NONE)
-        buf_addc(&b, '\n');
-    fwrite(buf_str(&b), 1, b.len, stdout);
-    fflush(stdout);
-}
-
-/* Why a build would fail. */
-static void print_check_error(const struct check_result *r)
-{
-    AUTO(buf_release) struct buf b = BUF_INIT;
-    if (r->error.code == ERR_NONE)
-        return;
-    buf_adds(&b, "ERROR: ");
-    log_escape(&b, r->error.msg, strlen(r->error.msg));
-    buf_addc(&b, '\n');
-    if (r->error.line > 0)
-        frame_add(&b, r->path, buf_str(&r->text), r->text.len, r->error.line, r->error.line_end);
-    buf_addc(&b, '\n');
-    fwrite(buf_str(&b), 1, b.len, stderr);
-}
-
-static int check(struct session *s, const struct build_options *b, enum display_mode mode)
+static int check(struct session *s, const struct build_options *b, const struct call *call,
+                 struct display *d)
 {
     struct err err = ERR_INIT;
-    AUTO(check_result_release) struct check_result result = { .path = NULL };
-    AUTO(display_free) struct display *d = display_new(mode, STDERR_FILENO);
-    display_set_cancel(d, s->cancel);
-    int code = run_check(s, b, d, &result, &err);
+    AUTO(check_result_release) struct check_result r = { .path = NULL };
+    AUTO(buf_release) struct buf out = BUF_INIT;
+    AUTO(buf_release) struct buf wrong = BUF_INIT;
+    int code = run_check(s, b, d, &r, &err);
     display_finish(d, NULL, s->debug);
     if (code < 0) {
         struct build_result none = { .has_image = false };
         return report(s, d, &none, &err);
     }
-    print_findings(&result);
-    print_check_error(&result);
-    return result.report.n > 0 || result.error.code != ERR_NONE ? EXIT_FAILED : EXIT_OK;
+    call_print_check(&out, &r, call->json);
+    call_print_check_error(&wrong, &r);
+    print_to(stdout, &out);
+    print_to(stderr, &wrong);
+    bool warned = r.report.n > 0 && !call->ignore_status;
+    return warned || r.error.code != ERR_NONE ? EXIT_FAILED : EXIT_OK;
+}
+
+static int run_describe(struct session *s, const struct build_options *b, bool outline,
+                        struct display *d, struct description *ret, struct err *err)
+{
+    AUTO(engine_close)
+    struct engine *e = engine_open(s->store_root, s->cancel, display_progress(d), err);
+    return e != NULL ? engine_describe(e, b, outline, ret, err) : err->code;
+}
+
+static int describe(struct session *s, const struct build_options *b, const struct call *call,
+                    struct display *d)
+{
+    struct err err = ERR_INIT;
+    AUTO(description_release) struct description r = { .path = NULL };
+    AUTO(build_result_release) struct build_result shown = { .has_image = false };
+    AUTO(buf_release) struct buf out = BUF_INIT;
+    bool outline = call->method == CALL_OUTLINE;
+    int code = run_describe(s, b, outline, d, &r, &err);
+    if (r.path != NULL)
+        shown.dockerfile_name = str_dup(path_base(r.path));
+    buf_add(&shown.dockerfile, buf_str(&r.text), r.text.len);
+    display_finish(d, &shown, s->debug);
+    if (code < 0)
+        return report(s, d, &shown, &err);
+    if (outline)
+        call_print_outline(&out, &r, call->json);
+    else
+        call_print_targets(&out, &r, call->json);
+    print_to(stdout, &out);
+    return EXIT_OK;
+}
+
+static int methods(const struct call *call)
+{
+    AUTO(buf_release) struct buf out = BUF_INIT;
+    call_print_methods(&out, call->json);
+    print_to(stdout, &out);
+    return EXIT_OK;
+}
+
+static int call_instead(struct session *s, const struct build_options *b, const struct call *call,
+                        enum display_mode mode)
+{
+    if (call->method == CALL_METHODS)
+        return methods(call);
+    AUTO(display_free) struct display *d = display_new(mode, STDERR_FILENO);
+    display_set_cancel(d, s->cancel);
+    return call->method == CALL_CHECK ? check(s, b, call, d) : describe(s, b, call, d);
 }
 
 static int run(struct session *s, const struct options *o)
 {
     struct err err = ERR_INIT;
     enum display_mode mode = DISPLAY_PLAIN;
+    struct call call = { .method = CALL_BUILD };
     AUTO(build_request_release) struct build_request r = { .outputs.v = NULL };
     if (option_on(o, "debug")) {
         s->debug = true;
@@ -186,11 +201,11 @@ static int run(struct session *s, const struct options *o)
     }
     if (choose_display(o, &mode, &err) < 0)
         return command_fail(&command_build, s, &err);
-    if (build_request_make(s, o, &r, &err) < 0 ||
-        (!is_check(o) && remove_iidfile(r.build.iidfile, &err) < 0))
+    if (call_parse(o, &call, &err) < 0 || build_request_make(s, o, &r, &err) < 0 ||
+        (call.method == CALL_BUILD && prepare_results(&r.build, &err) < 0))
         return fail_early(s, &err);
-    if (is_check(o))
-        return check(s, &r.build, mode);
+    if (call.method != CALL_BUILD)
+        return call_instead(s, &r.build, &call, mode);
     return build(s, o, &r.build, mode);
 }
 

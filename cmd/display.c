@@ -2,13 +2,15 @@
 #include "base/log.h"
 #include "cmd/frame.h"
 #include "cmd/human.h"
+#include "dockerfile/lint.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define VERTICES_MAX 100000 /* ids come from the engine: more would be a bug */
+#define EXCERPTS_MAX (8u << 20) /* of warnings */
+#define VERTICES_MAX 100000     /* ids come from the engine: more would be a bug */
 
 int64_t display_since(const struct vertex *v)
 {
@@ -331,24 +333,22 @@ static void add_failed_logs(struct display *d, int given_up)
     }
 }
 
-/* "JSONArgsRecommended" -> "json-args-recommended", as the documentation's addresses have it. */
-static void add_rule_address(struct buf *b, const char *rule)
+/* What the rule is for, and where more is said of it. */
+static void add_about(struct buf *b, const char *rule)
 {
-    buf_adds(b, "More info: https://docs.docker.com/go/dockerfile/rule/");
-    for (const char *s = rule; *s != '\0'; s++) {
-        bool upper = *s >= 'A' && *s <= 'Z', before = s > rule && s[-1] >= 'a' && s[-1] <= 'z';
-        bool after = s[1] >= 'a' && s[1] <= 'z';
-        if (upper && s > rule && (before || after))
-            buf_addc(b, '-');
-        buf_addc(b, upper ? (char)(*s - 'A' + 'a') : *s);
-    }
-    buf_adds(b, "/\n");
+    const struct lint_about *about = lint_about(rule);
+    if (about != NULL)
+        buf_addf(b, "%s\nMore info: %s\n", about->description, about->url);
 }
 
 static void add_warnings(struct display *d, const struct build_result *r, bool debug)
 {
     if (d->n_warnings == 0)
         return;
+    size_t before = d->out.len;
+    AUTO(frame_lines_release) struct frame_lines lines;
+    frame_lines_init(&lines, r != NULL ? buf_str(&r->dockerfile) : "",
+                     r != NULL ? r->dockerfile.len : 0);
     buf_addf(&d->out, "\n %s%zu warning%s found%s:\n%s", d->color ? "\033[33m" : "", d->n_warnings,
              d->n_warnings == 1 ? "" : "s", debug ? "" : " (use --debug to expand)",
              d->color ? "\033[0m" : "");
@@ -360,10 +360,9 @@ static void add_warnings(struct display *d, const struct build_result *r, bool d
         buf_addc(&d->out, '\n');
         if (!debug)
             continue;
-        add_rule_address(&d->out, w->rule);
-        if (r != NULL && r->dockerfile_name != NULL)
-            frame_add(&d->out, r->dockerfile_name, buf_str(&r->dockerfile), r->dockerfile.len,
-                      w->line, w->line);
+        add_about(&d->out, w->rule);
+        if (r != NULL && r->dockerfile_name != NULL && d->out.len - before < EXCERPTS_MAX)
+            frame_add_lines(&d->out, r->dockerfile_name, &lines, w->line, w->line);
         buf_addc(&d->out, '\n');
     }
 }

@@ -3,7 +3,9 @@
  * What BuildKit does not have stands under a name of its own: "notes".
  */
 #include "base/json.h"
+#include "cmd/base64.h"
 #include "cmd/display_internal.h"
+#include "dockerfile/lint.h"
 #include <string.h>
 
 static void set_text(json_t *o, const char *key, const char *s, size_t n)
@@ -24,26 +26,16 @@ static void set_time(json_t *o, const char *key, struct clock_time t)
     set_str(o, key, clock_format(t, text));
 }
 
-static void add_base64(struct buf *b, const char *s, size_t n)
+static json_t *base64(const char *s, size_t n)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *p = (const unsigned char *)s;
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16;
-        v |= i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0;
-        v |= i + 2 < n ? p[i + 2] : 0;
-        buf_addc(b, digits[v >> 18]);
-        buf_addc(b, digits[v >> 12 & 63]);
-        buf_addc(b, i + 1 < n ? digits[v >> 6 & 63] : '=');
-        buf_addc(b, i + 2 < n ? digits[v & 63] : '=');
-    }
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    base64_add(&b, s, n);
+    return json_string(buf_str(&b));
 }
 
 static void set_base64(json_t *o, const char *key, const char *s, size_t n)
 {
-    AUTO(buf_release) struct buf b = BUF_INIT;
-    add_base64(&b, s, n);
-    json_object_set_new(o, key, json_string(buf_str(&b)));
+    json_object_set_new(o, key, base64(s, n));
 }
 
 /* {"KEY":[ITEM]} */
@@ -123,6 +115,16 @@ static void warning(struct display *d, const struct warning *w)
     if (w->line > 0)
         buf_addf(&b, " (line %d)", w->line);
     set_base64(o, "short", buf_str(&b), b.len);
+    const struct lint_about *about = lint_about(w->rule);
+    if (about != NULL) {
+        json_t *detail = base64(about->description, strlen(about->description));
+        json_object_set_new(o, "detail", json_pack("[o]", detail));
+        set_str(o, "url", about->url);
+    }
+    if (w->line > 0)
+        json_object_set_new(
+            o, "range",
+            json_pack("[{s:{s:i},s:{s:i}}]", "start", "line", w->line, "end", "line", w->line));
     print(d, "warnings", o);
 }
 

@@ -7,5 +7,8 @@
 #include "base/stream.h"
 
 struct source *stdin_source(struct cancel *cancel) OWNED(source_free);
+/* The same with what was read from it before, given again first. */
+struct source *stdin_source_after(struct cancel *cancel, const void *head, size_t n)
+    OWNED(source_free) NONNULL;
 
 #endif

@@ -21,15 +21,41 @@ struct build_output {
     struct map *attrs; /* everything else, char * values */
 };
 
+/* --secret. Exactly one of path and env is set. The value is read when a step needs it. */
+struct build_secret {
+    char *id;
+    char *path; /* of a file */
+    char *env;  /* name of a variable of ours */
+};
+
+/* --ssh. */
+struct build_ssh {
+    char *id;          /* "default" */
+    struct strv paths; /* one agent socket, or private keys; none: $SSH_AUTH_SOCK */
+};
+
 /* Borrowed for the call. Start it zeroed. */
 struct build_options {
-    const char *context;         /* directory; NULL: none (Dockerfile from stdin without context) */
-    const char *dockerfile;      /* path as given with -f, or NULL: context/Dockerfile */
+    const char *context;        /* directory, URL or git repository; NULL: none, or context_tar */
+    struct source *context_tar; /* the context as a tar from standard input, or NULL */
+    /* path as given with -f, or NULL: Dockerfile in the context. Relative to the context where that
+     * is no directory of this machine */
+    const char *dockerfile;
     const char *dockerfile_text; /* instead of a file (-f -), or NULL */
     size_t dockerfile_len;
     struct strv build_args; /* "K=V"; those without value are resolved or left out by the caller */
     struct strv labels;     /* "K=V" */
     struct strv tags;       /* as given */
+    struct strv contexts;   /* --build-context: "NAME=VALUE", names normalized as image names are */
+    const struct build_secret *secrets;
+    size_t n_secrets;
+    const struct build_ssh *ssh;
+    size_t n_ssh;
+    struct strv allow;                 /* entitlements: "network.host", "security.insecure" */
+    uint64_t shm_size;                 /* of a step's /dev/shm; 0: as usual */
+    const struct exec_ulimit *ulimits; /* of steps; exec/run.h */
+    size_t n_ulimits;
+    const char *cgroup_parent; /* NULL: the group we are in */
     const char *target;
     struct strv add_hosts; /* "name:ip" */
     const char *network;   /* "default", "host", "none", or NULL */

@@ -33,6 +33,8 @@ struct state {
     struct arg *args;
     size_t n_args;
     size_t history_bytes;  /* of the texts added here */
+    size_t counted;        /* state_check_size: what there was, 0: never counted ... */
+    size_t counted_at;     /* ... and history_bytes then */
     size_t n_base_history; /* entries that came with the base image */
     bool cmd_set;          /* CMD stood in this stage */
 };
@@ -52,7 +54,7 @@ void state_add_history(struct state *s, const char *created_by, bool has_layer, 
  * value is bounded by expansion, many of them are not ("ENV b=$a$a" and a thousand names).
  */
 #define STATE_TEXT_MAX (16u << 20)
-int state_check_size(const struct state *s, struct err *err);
+int state_check_size(struct state *s, struct err *err);
 /* The key fields that say what is below a step. */
 void state_key(struct key *k, const struct state *s);
 
@@ -65,6 +67,9 @@ struct build_stage {
     char *shown;    /* "build", "stage-1" or "" */
     char *base;     /* FROM's word, expanded */
     int base_stage; /* number of the stage it names, or -1 */
+    bool replaced;  /* a named context has this stage's name: nothing of it is carried out */
+    const char *base_context; /* the named context that FROM means, or has replaced the stage; NULL */
+    int waits_for;            /* the stage that its thread waits for, or -1 */
     struct platform platform;
     bool needed;
     int n_shown, n_total; /* numbering of "[build 2/5]" */
@@ -81,10 +86,13 @@ struct build {
     struct store *store;
     struct dockerfile *df;
     struct contexts *contexts; /* contexts.h */
+    /* A context from standard input, read by the first attempt for those after it. */
+    const struct layer **kept_context;
     struct strv context_wants; /* what all needed stages will ask of the main one */
     struct strv globals;       /* "K=V" of ARGs before the first FROM, and the platform's */
     struct platform platform;  /* target */
     int64_t epoch;             /* SOURCE_DATE_EPOCH, or -1 */
+    char *epoch_text;          /* what ARG gives for it; NULL: it was not asked for */
     struct build_stage *stages;
     size_t n_stages, target;
     pthread_mutex_t lock;
@@ -94,8 +102,17 @@ struct build {
     struct group *packing;       /* layers being packed in the background */
     struct cache_key *used_keys; /* records that were hit or made */
     size_t n_used, cap_used;
-    struct map *bases; /* canonical name and platform -> struct base, of stage.c */
+    struct map *new_caches; /* name of a cache mount -> "busy", "done": run_cache_mount.c */
+    struct map *bases; /* canonical name and platform -> struct base, of base_images.c */
+    /* What was asked for outside -> what it was: one build sees one state of it. fetch_http.c */
+    struct map *fetched;
 };
+
+/* epoch.c: sets b->epoch from --build-arg or ARGs before the first FROM, which are then numbers.
+ * After the contexts and globals are there. */
+int epoch_read(struct build *b, struct err *err);
+/* The value of --build-arg, SOURCE_DATE_EPOCH resolved; or NULL. */
+const char *epoch_build_arg(const struct build *b, const char *key);
 
 /* progress.c: the calls of struct progress, silent when there is none. */
 int vertex_begin(struct engine *e, const char *fmt, ...) PRINTF(2, 3);
@@ -112,11 +129,18 @@ void build_pack(struct build_stage *st, const struct layer *l);
 /* Number of the stage that --from=X means before stage `before`; -1: none. */
 int build_stage_ref(const struct build *b, const char *from, size_t before);
 
+/* plan_stages.c: b->stages, and which of them the target needs. */
+int build_plan_stages(struct build *b, struct err *err);
+
+void base_free(void *base); /* base_images.c */
+
 /* stage.c */
-void base_free(void *base);
 int stage_run(struct build_stage *st, struct err *err);
-/* Waits until that stage is built; ERR_CANCELLED when it failed. */
-int stage_wait(struct build *b, size_t index, struct err *err);
+/*
+ * Waits, for st, until that stage is built; ERR_CANCELLED when it failed, ERR_USAGE when it waits
+ * for st itself.
+ */
+int stage_wait(struct build_stage *st, size_t index, struct err *err);
 /* "[build 2/5] TEXT" for the next step of the stage. */
 char *stage_vertex_name(struct build_stage *st, const struct instr *i) OWNED(mem_free);
 /* True: look nothing up for this stage. */
@@ -138,6 +162,8 @@ struct step {
     void *arg;
 };
 int step_do(struct step *s, struct err *err);
+/* A step that failed with err before it had a key: shown as such. Returns the code. */
+int step_without_key(struct build_stage *st, const struct instr *i, struct err *err);
 
 /* The instructions that make layers, one file each; i is expanded. */
 int do_run(struct build_stage *st, const struct instr *i, struct err *err);
@@ -146,7 +172,7 @@ int do_workdir(struct build_stage *st, const struct instr *i, struct err *err);
 /* step_meta.c: those that change the configuration only. Also for import's --change. */
 int do_meta(struct state *s, const struct instr *i, bool history, struct err *err);
 bool is_meta(enum instr_kind kind);
-/* EXPOSE's words as "80/tcp", ranges written out, sorted. */
+/* EXPOSE's words as "80/tcp", ranges written out. ret NULL: only whether they are ports. */
 int expose_ports(const struct strv *words, struct strv *ret, struct err *err);
 
 /* created_by.c: the history text of an expanded instruction, as BuildKit writes it. */

@@ -23,23 +23,58 @@ struct build_context {
     size_t n_layers;
     struct found_image image; /* IMAGE: its configuration, for FROM */
     int stage;                /* STAGE */
+    bool is_file;             /* LAYERS: nothing but the file "context", which a URL gave */
     int vertex;               /* DIR: "[internal] load build context"; 0: not shown yet */
 };
 
+/*
+ * The text of the ignore file of a directory: the Dockerfile's own beside it (dockerfile_path may
+ * be NULL), else .dockerignore. Empty when there is none.
+ */
+int contexts_read_ignore(const char *context, const char *dockerfile_path, struct buf *ret,
+                         struct err *err);
+bool contexts_is_dir(const char *path);
+
 struct contexts; /* locked inside */
 void contexts_free(struct contexts *c);
-/* Makes b->contexts and opens the main one. dockerfile_path: for its own ignore file; may be NULL.
+/* Makes b->contexts; nothing is opened yet. */
+void contexts_init(struct build *b);
+/*
+ * Opens the main one where it is no directory of this machine: before the Dockerfile is read.
+ * *ret_vertex is shown for it and left open; 0: it is a directory, or there is none.
  */
+int contexts_open_remote(struct build *b, int *ret_vertex, struct err *err);
+/* True once the main one was opened as files in layers. */
+bool contexts_is_remote(const struct build *b);
+/* The remote main one is a Dockerfile, alone, of this name; NULL: it is not. */
+const char *contexts_dockerfile(const struct build *b);
+/* A file of the remote main one, links followed; ERR_NOT_FOUND. */
+int contexts_read(struct build *b, const char *path, size_t max, struct buf *ret, struct err *err);
+/* Opens the main one. dockerfile_path: for its own ignore file; may be NULL. */
 int contexts_open_main(struct build *b, const char *dockerfile_path, struct err *err);
 
+/* A layer of one of them has left the store since it was opened. */
+bool contexts_lost(const struct build *b);
+
 /*
- * name NULL: the main context (an empty one is ERR_USAGE: there is nothing to copy from). Else the
- * named context that a FROM, --from or from= of this word means for this platform
+ * name NULL: the main context (EMPTY: one without files, as BuildKit has it then). Else the named
+ * context that a FROM, --from or from= of this word means for this platform
  * ("NAME::linux/arm64" goes before NAME); ERR_NOT_FOUND when there is none ("scratch" and "context"
  * cannot be named). *ret lives as long as the build.
  */
 int contexts_find(struct build *b, const char *name, const struct platform *platform,
                   const struct build_context **ret, struct err *err);
+/* Whether a word names a context; nothing is opened. */
+bool contexts_has(const struct build *b, const char *name, const struct platform *platform);
+/* The stage that a context of this name is (target:); -1: the context is none; ERR_USAGE. */
+int contexts_stage(const struct build *b, const char *name, const struct platform *platform,
+                   int *ret, struct err *err);
+/*
+ * Where to say what will be asked of the main context (from NULL or "") or of the one that
+ * contexts_find would give, before the first scan; NULL: it is no directory, and nothing has to be
+ * said. Borrowed; while one thread has the build.
+ */
+struct strv *contexts_wants(struct build *b, const char *from, const struct platform *platform);
 /*
  * The listing of a directory context with what all needed stages ask of it, and paths. The first
  * call for it shows "[internal] load build context" (BuildKit's words for a named one).

@@ -2,9 +2,11 @@
 #include "engine/copy_internal.h"
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "dockerfile/glob.h"
 #include "image/layer_tar.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,7 +81,8 @@ void copy_archives_key(const struct copy *c, struct key *k)
         key_u64(k, "archive.uid", c->owner.uid);
         key_u64(k, "archive.gid", c->owner.gid);
     }
-    state_key(k, &c->st->state);
+    if (!c->is_link)
+        state_key(k, &c->st->state);
 }
 
 struct unpack {
@@ -126,8 +129,6 @@ static int step_into(const struct unpack *u, char **at, char **rest, const char 
                      struct err *err)
 {
     if (str_eq(name, "..")) {
-        if (**at == '\0')
-            return err_set(err, ERR_USAGE, "a link leads out of '/%s'", u->a->dest);
         AUTO(mem_free) char *up = path_dir(*at);
         mem_free(*at);
         *at = str_dup(str_eq(up, ".") ? "" : up);
@@ -152,7 +153,7 @@ static int step_into(const struct unpack *u, char **at, char **rest, const char 
 
 /*
  * The member's place in the image. Links of directories on the way, whether the archive brought
- * them or they were there, are followed as if dest were the root; one that climbs out is refused.
+ * them or they were there, are followed as if dest were the root, with nothing above it.
  */
 static char *place(const struct unpack *u, const char *member, struct err *err)
 {
@@ -176,49 +177,87 @@ static char *place(const struct unpack *u, const char *member, struct err *err)
 
 static void own(const struct unpack *u, struct entry *e)
 {
+    copy_drop_xattrs(e);
     if (u->c->has_owner) {
         e->uid = u->c->owner.uid;
         e->gid = u->c->owner.gid;
     }
 }
 
-/* Another name for what the archive brought before, or for a file of the image. */
-static int unpack_hardlink(struct unpack *u, const char *path, const char *to, struct err *err)
+/* A file of the image becomes one that the plan has, so that it can be linked to. */
+static int take_target(struct unpack *u, const char *path, const char *to, const char *target,
+                       struct err *err)
 {
     struct state *s = &u->c->st->state;
-    AUTO(mem_free) char *target = place(u, to, err);
     struct entry e;
-    if (target == NULL)
-        return err->code;
-    int rc = plan_link(u->c->plan, path, target, true, err);
-    if (rc != ERR_NOT_FOUND)
-        return rc;
-    err_clear(err);
     size_t layer;
-    if (!plan_find(u->c->plan, target, &e) || !view_find(state_view(s), target, &e, &layer) ||
+    if (!plan_find(u->c->plan, target, &e) || !view_find(u->c->below, target, &e, &layer) ||
         e.type == ENTRY_DIR)
         return err_set(err, ERR_USAGE, "'%s': hard link to '%s', which is no file there", path, to);
     struct origin o = { .kind = ORIGIN_LAYER, .path = str_dup(target), .layer = s->layers[layer] };
     e.path = target;
-    own(u, &e);
-    if (plan_put(u->c->plan, &e, &o, err) < 0)
+    return plan_put(u->c->plan, &e, &o, err);
+}
+
+/*
+ * Another name for what the archive brought before, or for a file of the image. The link's header
+ * counts for the file.
+ */
+static int unpack_hardlink(struct unpack *u, const char *path, const struct entry *member,
+                           struct err *err)
+{
+    AUTO(mem_free) char *target = place(u, member->hardlink, err);
+    struct entry e = *member;
+    if (target == NULL)
         return err->code;
-    return plan_link(u->c->plan, path, target, true, err);
+    int rc = plan_link(u->c->plan, path, target, true, err);
+    if (rc == ERR_NOT_FOUND) {
+        err_clear(err);
+        if (take_target(u, path, member->hardlink, target, err) < 0)
+            return err->code;
+        rc = plan_link(u->c->plan, path, target, true, err);
+    }
+    own(u, &e);
+    if (rc == 0)
+        plan_touch(u->c->plan, path, &e);
+    return rc;
+}
+
+/* Names that a layer cannot hold: they mean something else there. */
+static bool is_whiteout_name(const char *path)
+{
+    return str_starts(path, ".wh.") || strstr(path, "/.wh.") != NULL;
+}
+
+static int check_name(const struct unpack *u, const char *path, struct err *err)
+{
+    for (size_t n; *path != '\0'; path += n + (path[n] == '/')) {
+        n = strcspn(path, "/");
+        if (n > NAME_MAX)
+            return err_set(err, ERR_USAGE, "'%s': '%.32s...': file name too long", u->a->path,
+                           path);
+    }
+    return 0;
 }
 
 static int unpack_member(struct unpack *u, const struct entry *member, struct err *err)
 {
     if (*member->path == '\0')
         return 0;
-    if (member->type == ENTRY_WHITEOUT || member->opaque)
-        return err_set(err, ERR_UNSUPPORTED, "'%s' holds whiteout files", u->a->path);
+    if (is_whiteout_name(member->path)) {
+        log_warn("engine", "'%s': '%s' is left out, a layer cannot hold a file of that name",
+                 u->a->path, member->path);
+        return 0;
+    }
+    if (check_name(u, member->path, err) < 0)
+        return err->code;
     struct entry e = *member;
     struct origin o = { 0 };
     AUTO(mem_free) char *path = place(u, member->path, err);
     if (path == NULL)
         return err->code;
     if (member->hardlink != NULL)
-        return unpack_hardlink(u, path, member->hardlink, err);
+        return unpack_hardlink(u, path, member, err);
     e.path = path;
     own(u, &e);
     if (e.type == ENTRY_FILE && spool_file(u, &e, &o, err) < 0)
@@ -234,7 +273,7 @@ static int unpack_members(struct copy *c, const struct copy_archive *a, struct e
         return err->code;
     struct digest got;
     AUTO(source_free) struct source *plain = source_decompress(source_hash(raw, &got), NULL, err);
-    AUTO(tar_reader_free) struct tar_reader *r = plain ? tar_reader_new(plain, err) : NULL;
+    AUTO(tar_reader_free) struct tar_reader *r = plain ? tar_reader_new_plain(plain, err) : NULL;
     struct work *w = r ? engine_work(c->st->b->e, err) : NULL;
     struct unpack u = { .c = c, .a = a, .r = r, .used = c->spooled };
     if (w == NULL || (u.spool = plan_spool(c->plan, work_dirfd(w), err)) < 0)
@@ -252,9 +291,11 @@ static int unpack_members(struct copy *c, const struct copy_archive *a, struct e
 
 static int unpack_one(struct copy *c, const struct copy_archive *a, struct err *err)
 {
-    if (unpack_members(c, a, err) < 0)
-        return err_wrap(err, "cannot unpack '%s'", a->path);
-    return 0;
+    plan_new_dirs(c->plan, 0755, true);
+    plan_new_owner(c->plan, 0, 0); /* directories that the archive only implies are root's */
+    int rc = unpack_members(c, a, err);
+    plan_new_owner(c->plan, c->owner.uid, c->owner.gid);
+    return rc < 0 ? err_wrap(err, "cannot unpack '%s'", a->path) : 0;
 }
 
 /* The instruction has one source, which is no pattern. */

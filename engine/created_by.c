@@ -6,6 +6,8 @@
 #include "dockerfile/quote.h"
 #include "engine/build_internal.h"
 
+#include "remote/url.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -79,8 +81,10 @@ void created_by_copy(struct buf *b, const struct instr *i)
         buf_addf(b, " --chown=%s", c->chown);
     if (c->chmod != NULL && *c->chmod)
         buf_addf(b, " --chmod=%s", c->chmod);
-    for (size_t k = 0; k < c->sources.n; k++)
-        buf_addf(b, " %s", c->sources.v[k]);
+    for (size_t k = 0; k < c->sources.n; k++) {
+        AUTO(mem_free) char *source = url_redact(c->sources.v[k]);
+        buf_addf(b, " %s", source);
+    }
     for (size_t k = 0; k < c->files.n; k++)
         buf_addf(b, " <<%s", c->files.v[k].name);
     buf_addf(b, " %s # buildkit", c->dest);

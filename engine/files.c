@@ -1,8 +1,11 @@
 #include "engine/files.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
+#include "engine/base_images.h"
 #include "engine/contexts.h"
 #include "engine/engine_internal.h"
+#include <stdio.h>
 #include <string.h>
 
 void files_release(struct files *f)
@@ -12,7 +15,6 @@ void files_release(struct files *f)
     view_free(f->view);
     plan_free(f->plan);
     view_free(f->nothing);
-    found_image_release(&f->image);
 }
 
 static void take_layers(struct files *f, const struct layer *const *layers, size_t n)
@@ -28,9 +30,9 @@ static void take_layers(struct files *f, const struct layer *const *layers, size
     mem_free(listings);
 }
 
-static int from_stage(struct files *f, size_t index, struct err *err)
+static int from_stage(struct build_stage *st, struct files *f, size_t index, struct err *err)
 {
-    if (stage_wait(f->b, index, err) < 0)
+    if (stage_wait(st, index, err) < 0)
         return err->code;
     const struct state *s = &f->b->stages[index].state;
     take_layers(f, s->layers, s->n_layers);
@@ -40,28 +42,23 @@ static int from_stage(struct files *f, size_t index, struct err *err)
 static int from_other_image(struct build_stage *st, struct files *f, const char *name,
                             struct err *err)
 {
-    struct build *b = f->b;
     if (str_eq(name, "scratch")) {
         take_layers(f, NULL, 0);
         return 0;
     }
-    AUTO(image_name_release) struct image_name parsed = { 0 };
-    if (image_name_parse(name, &parsed, err) < 0)
-        return err_wrap(err, "failed to parse stage name \"%s\"", name);
-    struct find_options options = { .platform = &st->platform,
-                                    .pull = b->o->pull,
-                                    .offline = b->o->offline };
-    if (find_image(b->e, name, &options, &f->image, err) < 0)
-        return err_wrap(err, "%s: failed to resolve source metadata", name);
-    take_layers(f, f->image.layers, f->image.n_layers);
+    AUTO(base_image_release) struct base_image x = { .found = NULL };
+    if (base_image_find(f->b, name, &st->platform, NULL, &x, err) < 0)
+        return err->code;
+    base_image_show(f->b, &x, &st->platform);
+    take_layers(f, x.found->layers, x.found->n_layers);
     return 0;
 }
 
-static int from_context(struct files *f, const struct build_context *c, const struct strv *wants,
-                        struct err *err)
+static int from_context(struct build_stage *st, struct files *f, const struct build_context *c,
+                        const struct strv *wants, struct err *err)
 {
     if (c->kind == CONTEXT_STAGE)
-        return from_stage(f, (size_t)c->stage, err);
+        return from_stage(st, f, (size_t)c->stage, err);
     if (c->kind != CONTEXT_DIR) {
         take_layers(f, c->layers, c->n_layers);
         return 0;
@@ -70,20 +67,28 @@ static int from_context(struct files *f, const struct build_context *c, const st
     return files_want(f, wants, err);
 }
 
+/* A stage by number or name is the named context that has replaced it. */
+static const char *context_word(const struct build_stage *st, const char *name)
+{
+    int ref = name != NULL ? build_stage_ref(st->b, name, st->index) : -1;
+    return ref >= 0 && st->b->stages[ref].replaced ? st->b->stages[ref].def->name : name;
+}
+
 int files_open(struct build_stage *st, const char *from, const struct strv *wants,
                struct files *ret, struct err *err)
 {
-    const char *name = from != NULL && *from ? from : NULL;
+    const char *name = context_word(st, from != NULL && *from ? from : NULL);
     AUTO(files_release)
     struct files f = { .b = st->b, .shown = str_dup(name ? name : "context") };
     const struct build_context *c = NULL;
     int rc = contexts_find(st->b, name, &st->platform, &c, err);
     if (rc == 0) {
-        rc = from_context(&f, c, wants, err);
+        rc = from_context(st, &f, c, wants, err);
     } else if (rc == ERR_NOT_FOUND && name != NULL) {
         err_clear(err);
         int stage = build_stage_ref(st->b, name, st->index);
-        rc = stage >= 0 ? from_stage(&f, (size_t)stage, err) : from_other_image(st, &f, name, err);
+        rc = stage >= 0 ? from_stage(st, &f, (size_t)stage, err)
+                        : from_other_image(st, &f, name, err);
     }
     if (rc < 0)
         return rc;
@@ -142,13 +147,43 @@ int files_identify(struct files *f, const char *path, struct content_id *ret, st
     return rc == 0 ? plan_content_id(f->plan, ret, err) : rc;
 }
 
+/* A record of a layer that a mount has shown, so that the next one need not make it again. */
+static int keep_shown(struct files *f, const struct cache_key *key, const struct layer *l,
+                      struct err *err)
+{
+    struct record r = { .key = *key, .has_layer = true, .layer = l->diff_id };
+    struct buf none = BUF_INIT;
+    r.made_s = clock_wall_s();
+    snprintf(r.step, sizeof(r.step), "files of %s for a mount", f->shown);
+    return answer_keep(f->b->store, &r, &none, &none, err);
+}
+
+static const struct layer *shown_layer(struct files *f, struct err *err)
+{
+    struct digest id;
+    struct cache_key key;
+    struct answer known;
+    struct err miss = ERR_INIT;
+    if (plan_whole_id(f->plan, &id, err) < 0)
+        return NULL;
+    AUTO(key_free) struct key *k = key_new("mount");
+    key_digest(k, "listing", &id);
+    key_end(k, &key, NULL);
+    build_used_key(f->b, &key);
+    if (answer_find(f->b->store, &key, &known, &miss) == 0 && known.layer != NULL)
+        return known.layer;
+    const struct layer *l = plan_make(f->plan, err);
+    return l == NULL || keep_shown(f, &key, l, err) < 0 ? NULL : l;
+}
+
 int files_stack(struct files *f, const struct layer *const **ret, size_t *ret_n, struct err *err)
 {
     if (f->context != NULL && f->layers == NULL) {
-        f->layers = mem_calloc(1, sizeof(*f->layers));
-        f->layers[0] = plan_make(f->plan, err);
-        if (f->layers[0] == NULL)
+        const struct layer *l = shown_layer(f, err);
+        if (l == NULL)
             return err->code;
+        f->layers = mem_calloc(1, sizeof(*f->layers));
+        f->layers[0] = l;
         f->n_layers = 1;
     }
     *ret = f->layers;

@@ -19,9 +19,8 @@ struct files {
     struct context *context;     /* borrowed; NULL: layers */
     const struct layer **layers; /* lowest first */
     size_t n_layers;
-    struct view *view; /* of what has been asked for; files_want makes it anew */
-    char *shown;       /* for messages: from's word, or "context" */
-    struct found_image image;
+    struct view *view;       /* of what has been asked for; files_want makes it anew */
+    char *shown;             /* for messages: from's word, or "context" */
     struct layer_plan *plan; /* of files_identify, for files_stack; made on */
     struct view *nothing;
 };
@@ -47,8 +46,9 @@ void files_origin(const struct files *f, const struct entry *e, size_t layer, st
 int files_identify(struct files *f, const char *path, struct content_id *ret, struct err *err);
 /*
  * The same as layers, for exec_mount.layers. A directory of this machine becomes a layer that
- * holds path and what is below it and nothing else (made when no such layer is known); layers are
- * given as they are. Borrowed from f. files_identify(path) comes before.
+ * holds path and what is below it and nothing else (made when no such layer is known: one with
+ * other times would tell a build tool in the step something wrong); layers are given as they are.
+ * Borrowed from f. files_identify(path) comes before.
  */
 int files_stack(struct files *f, const struct layer *const **ret, size_t *ret_n, struct err *err);
 

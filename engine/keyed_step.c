@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "engine/engine_internal.h"
+#include "remote/url.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -71,7 +72,8 @@ static int make_and_keep(struct step *s, const struct cache_key *key, const stru
         r.layer = layer->diff_id;
     r.cost_ms = clock_mono_ms() - started;
     r.made_s = clock_wall_s();
-    snprintf(r.step, sizeof(r.step), "%s", s->i->text);
+    AUTO(mem_free) char *text = url_redact(s->i->text);
+    snprintf(r.step, sizeof(r.step), "%s", text);
     subject_of(s, r.subject);
     if (answer_keep(b->store, &r, fields, &s->output, err) < 0)
         return err->code;
@@ -81,15 +83,22 @@ static int make_and_keep(struct step *s, const struct cache_key *key, const stru
 }
 
 /* err with the instruction's lines; the vertex that failed is remembered for the excerpt. */
-static int blame(struct step *s, struct err *err)
+static int blame(struct build *b, const struct instr *i, int vertex, struct err *err)
 {
-    struct build *b = s->st->b;
-    err_at(err, s->i->line, s->i->line_end);
+    err_at(err, i->line, i->line_end);
     pthread_mutex_lock(&b->lock);
     if (b->result->failed_vertex == 0 && err->code != ERR_CANCELLED)
-        b->result->failed_vertex = s->vertex;
+        b->result->failed_vertex = vertex;
     pthread_mutex_unlock(&b->lock);
     return err->code;
+}
+
+int step_without_key(struct build_stage *st, const struct instr *i, struct err *err)
+{
+    AUTO(mem_free) char *name = stage_vertex_name(st, i);
+    int v = vertex_begin(st->b->e, "%s", name);
+    vertex_close(st->b->e, v, err->code, clock_mono_ms(), err);
+    return blame(st->b, i, v, err);
 }
 
 static bool look_up(struct step *s, const struct cache_key *key, struct answer *ret)
@@ -138,5 +147,5 @@ int step_do(struct step *s, struct err *err)
     int rc = make_once(s, &key, &fields, &known, err);
     if (!known)
         vertex_close(b->e, s->vertex, rc, started, err);
-    return rc < 0 ? blame(s, err) : 0;
+    return rc < 0 ? blame(b, s->i, s->vertex, err) : 0;
 }

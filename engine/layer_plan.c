@@ -9,6 +9,17 @@
 
 #define SET_GROUP_ID 02000
 
+/* What the names of one file have in common, once it was set for all of them. */
+struct group {
+    bool is_set;
+    uint16_t mode;
+    uint32_t uid, gid;
+    int64_t mtime;
+    bool changes, is_seen; /* whether what is below is the same file under the same names */
+    size_t layer;          /* of what is below */
+    const char *first;
+};
+
 struct layer_plan {
     struct store *store;
     const struct view *below;
@@ -18,7 +29,8 @@ struct layer_plan {
     uint16_t dir_mode;
     bool owned; /* new directories do not inherit a group */
     bool hides; /* something planned takes away what was below it */
-    size_t n_groups;
+    struct group *groups;
+    size_t n_groups, cap_groups;
     struct map *planned; /* path -> struct planned */
     int spool_fd;
     struct content *content;
@@ -28,9 +40,10 @@ struct layer_plan {
 struct planned {
     struct entry e;
     char *path, *target;
-    size_t group; /* names of one file share it; 0: it has this name only */
+    size_t group; /* names of one file share it, from 1; 0: it has this name only */
     struct entry_xattr *xattrs;
     struct origin origin;
+    bool changes; /* it, or something in it, is not below just so */
 };
 
 static void origin_release(struct origin *o)
@@ -58,6 +71,7 @@ void plan_free(struct layer_plan *p)
     if (p == NULL)
         return;
     map_free(p->planned);
+    mem_free(p->groups);
     content_free(p->content);
     fd_close(p->spool_fd);
     mem_free(p);
@@ -83,6 +97,12 @@ void plan_new_dirs(struct layer_plan *p, uint16_t mode, bool owned)
 {
     p->dir_mode = mode;
     p->owned = owned || p->uid != 0 || p->gid != 0;
+}
+
+void plan_new_owner(struct layer_plan *p, uint32_t uid, uint32_t gid)
+{
+    p->uid = uid;
+    p->gid = gid;
 }
 
 /* Whether something planned above path takes away what the view has there. */
@@ -166,7 +186,7 @@ int plan_dir(struct layer_plan *p, const char *path, struct err *err)
     if (*path == '\0' || map_has(p->planned, path)) {
         const struct planned *x = *path ? map_get(p->planned, path) : NULL;
         if (x != NULL && x->e.type != ENTRY_DIR)
-            return err_set(err, ERR_USAGE, "cannot copy to non-directory: /%s", path);
+            return err_set(err, ERR_USAGE, "mkdir /%s: not a directory", path);
         return 0;
     }
     AUTO(buf_release) struct buf parent = BUF_INIT;
@@ -179,7 +199,7 @@ int plan_dir(struct layer_plan *p, const char *path, struct err *err)
         return 0;
     }
     if (e.type != ENTRY_DIR)
-        return err_set(err, ERR_USAGE, "cannot copy to non-directory: /%s", path);
+        return err_set(err, ERR_USAGE, "mkdir /%s: not a directory", path);
     e.path = path;
     e.opaque = false;
     store_entry(p, &e, NULL);
@@ -241,6 +261,13 @@ int plan_replace(struct layer_plan *p, const struct entry *e, struct origin *o, 
     return 0;
 }
 
+static size_t new_group(struct layer_plan *p)
+{
+    MEM_ROOM(p->groups, p->n_groups, p->cap_groups);
+    memset(&p->groups[p->n_groups], 0, sizeof(*p->groups));
+    return ++p->n_groups;
+}
+
 static void origin_copy(struct origin *dst, const struct origin *src)
 {
     *dst = *src;
@@ -258,7 +285,7 @@ int plan_link(struct layer_plan *p, const char *path, const char *target, bool r
     if (str_eq(path, target))
         return 0;
     if (x->group == 0 && x->e.type == ENTRY_FILE)
-        x->group = ++p->n_groups;
+        x->group = new_group(p);
     size_t group = x->group;
     struct entry e = x->e;
     struct origin o;
@@ -268,6 +295,37 @@ int plan_link(struct layer_plan *p, const char *path, const char *target, bool r
     if (rc == 0)
         ((struct planned *)map_get(p->planned, path))->group = group;
     return rc;
+}
+
+void plan_touch(struct layer_plan *p, const char *path, const struct entry *e)
+{
+    struct planned *x = map_get(p->planned, path);
+    if (x == NULL)
+        return;
+    struct group *g = x->group > 0 ? &p->groups[x->group - 1] : NULL;
+    if (g != NULL)
+        *g = (struct group){
+            .is_set = true, .mode = e->mode, .uid = e->uid, .gid = e->gid, .mtime = e->mtime
+        };
+    if (x->e.type != ENTRY_LINK)
+        x->e.mode = e->mode;
+    x->e.uid = e->uid;
+    x->e.gid = e->gid;
+    x->e.mtime = e->mtime;
+}
+
+/* As it will be in the layer; its strings are x's. */
+static struct entry entry_of(const struct layer_plan *p, const struct planned *x)
+{
+    struct entry e = x->e;
+    const struct group *g = x->group > 0 ? &p->groups[x->group - 1] : NULL;
+    if (g != NULL && g->is_set) {
+        e.mode = g->mode;
+        e.uid = g->uid;
+        e.gid = g->gid;
+        e.mtime = g->mtime;
+    }
+    return e;
 }
 
 int plan_spool(struct layer_plan *p, int workfd, struct err *err)
@@ -372,6 +430,101 @@ static int read_planned(struct layer_plan *p, const struct entry *e, struct buf 
     return 0;
 }
 
+static bool same_xattrs(const struct entry *a, const struct entry *b)
+{
+    bool same = a->n_xattrs == b->n_xattrs;
+    for (size_t i = 0; same && i < a->n_xattrs; i++)
+        same = str_eq(a->xattrs[i].name, b->xattrs[i].name) &&
+               a->xattrs[i].len == b->xattrs[i].len &&
+               memcmp(a->xattrs[i].value, b->xattrs[i].value, a->xattrs[i].len) == 0;
+    return same;
+}
+
+/* Times aside, as everywhere where two contents are compared. */
+static bool same_entry(const struct entry *a, const struct entry *b)
+{
+    if (a->type != b->type || a->mode != b->mode || a->uid != b->uid || a->gid != b->gid)
+        return false;
+    if (a->type == ENTRY_FILE && (a->size != b->size || !digest_eq(&a->content, &b->content)))
+        return false;
+    if (a->type == ENTRY_LINK && !str_eq(a->target, b->target))
+        return false;
+    return a->dev_major == b->dev_major && a->dev_minor == b->dev_minor && same_xattrs(a, b);
+}
+
+/* Whether there is below already, just so, what is planned. */
+static bool is_below(const struct layer_plan *p, const struct planned *x, struct entry *there,
+                     size_t *ret_layer)
+{
+    struct entry e = entry_of(p, x);
+    return !e.opaque && !is_hidden(p, x->path) && view_find(p->below, x->path, there, ret_layer) &&
+           same_entry(&e, there);
+}
+
+/* A file with several names: below they have to be names of one file too. */
+static void look_at_name(struct layer_plan *p, const struct planned *x)
+{
+    struct group *g = &p->groups[x->group - 1];
+    struct entry there;
+    size_t layer;
+    if (!is_below(p, x, &there, &layer)) {
+        g->changes = true;
+        return;
+    }
+    const char *first = there.hardlink ? there.hardlink : there.path;
+    if (g->is_seen && (g->layer != layer || !str_eq(g->first, first)))
+        g->changes = true;
+    g->is_seen = true;
+    g->layer = layer;
+    g->first = first;
+}
+
+static void look_at_groups(struct layer_plan *p)
+{
+    const char *path;
+    void *value;
+    for (size_t i = 0; i < p->n_groups; i++)
+        p->groups[i].changes = p->groups[i].is_seen = false;
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
+        if (((struct planned *)value)->group > 0)
+            look_at_name(p, value);
+}
+
+static bool changes_nothing(const struct layer_plan *p, const struct planned *x)
+{
+    struct entry there;
+    size_t layer;
+    if (x->group > 0)
+        return !p->groups[x->group - 1].changes;
+    return is_below(p, x, &there, &layer);
+}
+
+static void mark_with_parents(struct layer_plan *p, struct planned *x)
+{
+    AUTO(mem_free) char *path = str_dup(x->path);
+    while (x != NULL && !x->changes) {
+        x->changes = true;
+        char *slash = strrchr(path, '/');
+        if (slash == NULL)
+            return;
+        *slash = '\0';
+        x = map_get(p->planned, path);
+    }
+}
+
+/* A layer holds what is not below it already, and the directories that lead there. */
+static void mark_changes(struct layer_plan *p)
+{
+    const char *path;
+    void *value;
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
+        ((struct planned *)value)->changes = false;
+    look_at_groups(p);
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
+        if (!changes_nothing(p, value))
+            mark_with_parents(p, value);
+}
+
 /*
  * The planned entries. with_bytes: the content of files that planning reads goes along; without
  * it the listing has the same content id.
@@ -383,9 +536,12 @@ static struct listing_builder *build_listing(struct layer_plan *p, bool with_byt
     AUTO(buf_release) struct buf bytes = BUF_INIT;
     const char *path;
     void *value;
+    mark_changes(p);
     for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
         const struct planned *x = value;
-        struct entry e = x->e;
+        struct entry e = entry_of(p, x);
+        if (!x->changes)
+            continue;
         if (x->group > 0 && first[x->group] != NULL)
             e.hardlink = first[x->group];
         else
@@ -409,6 +565,17 @@ int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *er
     if (b == NULL)
         return err->code;
     return listing_builder_write(b, &bytes, ret, err);
+}
+
+int plan_whole_id(struct layer_plan *p, struct digest *ret, struct err *err)
+{
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, false, err);
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
+    struct content_id without_times;
+    if (b == NULL || listing_builder_write(b, &bytes, &without_times, err) < 0)
+        return err->code;
+    digest_of(bytes.data, bytes.len, ret);
+    return 0;
 }
 
 /* Everything that is to come out of layers, so that a layer without a tree is read once. */

@@ -5,7 +5,8 @@
  *
  * Directories on the way to an entry stand in the layer too, as overlayfs
  * would copy them up: with the view's metadata when they exist, else 0755 and
- * the plan's owner. One thread.
+ * the plan's owner. What the view has already, times aside, is not in the
+ * layer, as BuildKit's differ leaves it out. One thread.
  */
 #ifndef SHALE_ENGINE_LAYER_PLAN_H
 #define SHALE_ENGINE_LAYER_PLAN_H
@@ -38,6 +39,9 @@ struct layer_plan *plan_new(struct store *s, const struct view *below, uint32_t 
  */
 void plan_new_dirs(struct layer_plan *p, uint16_t mode, bool owned);
 
+/* Whose new directories are from now on (before: plan_new's uid and gid). */
+void plan_new_owner(struct layer_plan *p, uint32_t uid, uint32_t gid);
+
 /* What is at path once the plan is carried out; false: nothing. No link is followed. */
 bool plan_find(const struct layer_plan *p, const char *path, struct entry *ret);
 /* The directory and those above it; existing ones are repeated. ERR_USAGE when something else is in
@@ -60,11 +64,15 @@ int plan_replace(struct layer_plan *p, const struct entry *e, struct origin *o, 
  */
 int plan_link(struct layer_plan *p, const char *path, const char *target, bool replace,
               struct err *err);
+/* The planned file at path gets e's mode, owner and time, under all its names. */
+void plan_touch(struct layer_plan *p, const char *path, const struct entry *e);
 /* A file for the spool: fd is unnamed scratch, made at first use. */
 int plan_spool(struct layer_plan *p, int workfd, struct err *err);
 
 /* Identity of the planned content. */
 int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err);
+/* The same with the times in it: two layers of one such identity are equal in every respect. */
+int plan_whole_id(struct layer_plan *p, struct digest *ret, struct err *err);
 /* Reads the bytes and makes the layer. */
 const struct layer *plan_make(struct layer_plan *p, struct err *err);
 

@@ -4,12 +4,14 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "engine/build_internal.h"
+#include "engine/context_named.h"
+#include "engine/contexts.h"
+#include "engine/load_dockerfile.h"
+#include "engine/chmod.h"
 #include "engine/engine_internal.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-
-#define TEXT_MAX (1u << 20)
 
 void check_result_release(struct check_result *r)
 {
@@ -35,23 +37,27 @@ void lint_platform_of(const struct platform *p, struct lint_platform *ret)
     snprintf(ret->shown, sizeof(ret->shown), "%s", platform_format(p, text));
 }
 
-/* In containerd's words where a part of it has a character that none may have. */
+/* In containerd's words, which end like this whatever is wrong. */
 static int invalid_platform(const char *text, struct err *err)
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-    for (const char *p = text;; p++) {
-        size_t n = strspn(p, allowed), whole = strcspn(p, "/");
-        if (n == 0 || n != whole)
+    const char *p = text;
+    for (int i = 0; i < 4; i++) { /* the fourth part is all that is left */
+        size_t whole = i < 3 ? strcspn(p, "/") : strlen(p);
+        size_t n = strspn(p, allowed);
+        if (n == 0 || n < whole)
             return err_set(
                 err, ERR_USAGE,
                 "\"%.*s\" is an invalid component of \"%s\": platform specifier component "
                 "must match \"^[A-Za-z0-9_.-]+$\": invalid argument",
                 (int)whole, p, text);
         p += whole;
-        if (*p == '\0')
-            return err->code;
+        if (*p++ == '\0')
+            break;
     }
+    AUTO(mem_free) char *why = str_dup(err->msg);
+    return err_set(err, err->code, "%s: invalid argument", why);
 }
 
 int lint_read_platform(void *arg UNUSED, const char *text, struct lint_platform *ret,
@@ -114,14 +120,23 @@ static int find_base(struct use *u, const char *name, const struct platform *p,
                   : 0;
 }
 
+#define CONTEXT_IMAGE_PREFIX "docker-image://"
+
 /* In a build, a base that cannot be found says nothing here: the build says why. */
 static int base(void *arg, const char *name, const struct lint_platform *want,
                 struct lint_base *ret, struct err *err)
 {
     const struct use *u = arg;
     struct platform p;
+    struct context_spec context;
+    bool good = platform_parse(want->shown, &p, err) == 0;
+    if (good && context_spec_find(&u->o->contexts, name, &p, &context)) {
+        if (!str_starts(context.value, CONTEXT_IMAGE_PREFIX))
+            return err_set(err, ERR_NOT_FOUND, "'%s' is no image", name);
+        name = context.value + strlen(CONTEXT_IMAGE_PREFIX);
+    }
     AUTO(found_image_release) struct found_image f = { 0 };
-    if (platform_parse(want->shown, &p, err) < 0 || find_base(arg, name, &p, &f, err) < 0) {
+    if (!good || find_base(arg, name, &p, &f, err) < 0) {
         if (!u->check_only || err->code != ERR_CANCELLED)
             err->code = u->check_only ? ERR_USAGE : ERR_NOT_FOUND;
         return err->code;
@@ -133,23 +148,40 @@ static int base(void *arg, const char *name, const struct lint_platform *want,
     return 0;
 }
 
+static bool replaces(void *arg, const char *stage, const struct lint_platform *want)
+{
+    const struct use *u = arg;
+    struct platform p;
+    struct context_spec ignored_spec;
+    struct err ignored = ERR_INIT;
+    return platform_parse(want->shown, &p, &ignored) == 0 &&
+           context_spec_find(&u->o->contexts, stage, &p, &ignored_spec);
+}
+
+/* What can be wrong in an instruction besides what its parser refuses. */
+static int could_do(void *arg UNUSED, const struct instr *i, struct err *err)
+{
+    struct chmod_spec mode = { .set = false };
+    struct state nothing;
+    if ((i->kind == INSTR_COPY || i->kind == INSTR_ADD) && i->copy.chmod != NULL &&
+        *i->copy.chmod != '\0')
+        return chmod_parse(i->copy.chmod, &mode, err);
+    if (i->kind == INSTR_EXPOSE)
+        return expose_ports(&i->list, NULL, err);
+    if (i->kind == INSTR_VOLUME || i->kind == INSTR_STOPSIGNAL) {
+        state_init(&nothing);
+        do_meta(&nothing, i, false, err);
+        state_release(&nothing);
+    }
+    return err->code;
+}
+
 /* NULL: there are no rules, or none that can be read (which the build says). */
 static struct ignore *read_ignore(const struct build_options *o, const char *path, struct err *err)
 {
     AUTO(buf_release) struct buf text = BUF_INIT;
-    int rc = ERR_NOT_FOUND;
-    if (path != NULL) {
-        AUTO(mem_free) char *own = str_printf("%s.dockerignore", path);
-        rc = file_read(AT_FDCWD, own, TEXT_MAX, &text, err);
-    }
-    if (rc == ERR_NOT_FOUND && o->context != NULL) {
-        err_clear(err);
-        AUTO(fd_close) int dir = dir_open(AT_FDCWD, o->context, err);
-        rc = dir < 0 ? err->code : inroot_read(dir, ".dockerignore", TEXT_MAX, &text, err);
-    }
-    if (rc == ERR_NOT_FOUND)
-        err_clear(err);
-    if (rc < 0 || text.len == 0)
+    if (o->context == NULL || !contexts_is_dir(o->context) ||
+        contexts_read_ignore(o->context, path, &text, err) < 0 || text.len == 0)
         return NULL;
     struct ignore *ig = ignore_parse(text.data, text.len, err);
     err->line = err->line_end = 0; /* of the ignore file, not of the Dockerfile */
@@ -175,20 +207,21 @@ static int run_lint(struct use *u, const struct buf *text, const struct ignore *
         .ignore = ig,
         .arg = u,
         .base = base,
+        .replaces = replaces,
         .is_image_name = lint_is_image_name,
         .read_platform = lint_read_platform,
+        .could_do = u->check_only ? could_do : NULL,
     };
     return lint(buf_str(text), text->len, check, &options, ret, err);
 }
 
 /* An ordinary build. */
 
-static int tell(struct build *b, const struct lint_report *r)
+static void tell(struct engine *e, const struct lint_report *r)
 {
-    const struct progress *p = b->e->progress;
+    const struct progress *p = e->progress;
     for (size_t i = 0; p != NULL && p->warning != NULL && i < r->n; i++)
         p->warning(p->arg, r->v[i].rule, r->v[i].text, r->v[i].line);
-    return 0;
 }
 
 static int lint_build(struct build *b, const char *path, struct err *err)
@@ -203,9 +236,9 @@ static int lint_build(struct build *b, const char *path, struct err *err)
     AUTO(ignore_free) struct ignore *ig = read_ignore(b->o, path, &later);
     err_clear(&later);
     int rc = run_lint(&u, text, ig, &check, &report, &later);
-    tell(b, &report);
+    tell(b->e, &report);
     if (rc < 0)
-        return report.phase == LINT_FROM ? err_copy(err, &later) : 0;
+        return report.phase == LINT_FROM || report.too_large ? err_copy(err, &later) : 0;
     return lint_verdict(&check, &report, err);
 }
 
@@ -221,42 +254,41 @@ int build_lint(struct build *b, const char *path, int v, int rc, int64_t started
 
 /* --check */
 
-static int read_text(const struct build_options *o, struct check_result *ret, struct err *err)
+int lint_load(struct engine *e, const struct build_options *o, struct check_result *ret,
+              struct err *err)
 {
-    static const char *const names[] = { "Dockerfile", "dockerfile" };
-    int rc = ERR_NOT_FOUND;
-    if (o->dockerfile_text != NULL) {
-        buf_add(&ret->text, o->dockerfile_text, o->dockerfile_len);
-        ret->path = str_dup("Dockerfile");
-        return 0;
-    }
-    if (o->dockerfile != NULL) {
-        ret->path = str_dup(o->dockerfile);
-        rc = file_read(AT_FDCWD, ret->path, TEXT_MAX, &ret->text, err);
-    }
-    for (size_t i = 0; o->dockerfile == NULL && i < ARRAY_LEN(names) && rc == ERR_NOT_FOUND; i++) {
-        err_clear(err);
-        mem_free(ret->path);
-        AUTO(mem_free) char *whole = str_printf("%s/%s", o->context, names[i]);
-        ret->path = path_clean(whole);
-        rc = file_read(AT_FDCWD, ret->path, TEXT_MAX, &ret->text, err);
-    }
-    if (rc == ERR_NOT_FOUND)
-        return err_set(err, ERR_USAGE,
-                       "failed to read dockerfile: open %s: no such file or directory",
-                       o->dockerfile != NULL ? path_base(o->dockerfile) : "Dockerfile");
-    return rc < 0 ? err_wrap(err, "failed to read dockerfile") : 0;
+    int v;
+    int64_t started = clock_mono_ms();
+    int rc = dockerfile_load(e, o, ret, &v, err);
+    return rc < 0 && v == 0 ? rc : vertex_close(e, v, rc, started, err);
 }
 
-static int load_text(struct use *u, struct check_result *ret, struct err *err)
+static int lint_loaded(struct use *u, struct check_result *ret, struct err *err)
 {
-    int v = vertex_begin(u->e, "[internal] load build definition from %s",
-                         u->o->dockerfile != NULL ? path_base(u->o->dockerfile) : "Dockerfile");
+    AUTO(lint_check_release) struct lint_check check = { .error = false };
+    const struct build_options *o = u->o;
+    if (lint_check_read(buf_str(&ret->text), ret->text.len, &o->build_args, &check, err) < 0)
+        return err->code;
+    struct err ignored = ERR_INIT; /* only files would be ignored */
+    AUTO(ignore_free)
+    struct ignore *ig = read_ignore(o, ret->is_file ? ret->path : NULL, &ignored);
+    int rc = run_lint(u, &ret->text, ig, &check, &ret->report, err);
+    tell(u->e, &ret->report);
+    return rc < 0 ? rc : lint_verdict(&check, &ret->report, err);
+}
+
+int lint_target(struct engine *e, const struct build_options *o, struct check_result *ret,
+                struct err *err)
+{
+    struct use u = { .e = e, .o = o };
+    int v;
     int64_t started = clock_mono_ms();
-    int rc = read_text(u->o, ret, err);
-    if (rc == 0)
-        vertex_status(u->e, v, "transferring dockerfile:", ret->text.len, 0, true);
-    return vertex_close(u->e, v, rc, started, err);
+    int rc = dockerfile_load(e, o, ret, &v, err);
+    if (rc < 0)
+        return v == 0 ? rc : vertex_close(e, v, rc, started, err);
+    rc = lint_loaded(&u, ret, err);
+    vertex_close(e, v, 0, started, err);
+    return rc;
 }
 
 int engine_check(struct engine *e, const struct build_options *o, struct check_result *ret,
@@ -264,11 +296,10 @@ int engine_check(struct engine *e, const struct build_options *o, struct check_r
 {
     struct use u = { .e = e, .o = o, .check_only = true };
     AUTO(lint_check_release) struct lint_check check = { .error = false };
-    if (load_text(&u, ret, err) < 0 ||
+    if (lint_load(e, o, ret, err) < 0 ||
         lint_check_read(buf_str(&ret->text), ret->text.len, &o->build_args, &check, err) < 0)
         return err->code;
-    bool is_file = o->dockerfile_text == NULL;
-    AUTO(ignore_free) struct ignore *ig = read_ignore(o, is_file ? ret->path : NULL, err);
+    AUTO(ignore_free) struct ignore *ig = read_ignore(o, ret->is_file ? ret->path : NULL, err);
     if (err->code != ERR_NONE)
         return err_wrap(err, "error reading .dockerignore");
     if (run_lint(&u, &ret->text, ig, &check, &ret->report, &ret->error) == 0)

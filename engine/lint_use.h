@@ -20,6 +20,7 @@ struct check_result {
     struct lint_report report;
     struct err error; /* why the build would fail over the text; code ERR_NONE: it would not */
     char *path;       /* of the Dockerfile, as it was found */
+    bool is_file;     /* path is one of this machine */
     struct buf text;
 };
 void check_result_release(struct check_result *r);
@@ -28,6 +29,16 @@ DEFINE_AUTO_VALUE(struct check_result, check_result_release);
 /* Reads and checks, builds nothing. Fails when there is nothing that could be checked. */
 int engine_check(struct engine *e, const struct build_options *o, struct check_result *ret,
                  struct err *err);
+
+/*
+ * The text alone, and what is wrong with the stages that the target needs: their warnings are told,
+ * and it fails as a build would fail over the text. ret->path and ret->text stand then too.
+ */
+int lint_target(struct engine *e, const struct build_options *o, struct check_result *ret,
+                struct err *err);
+/* Without looking at what it says. */
+int lint_load(struct engine *e, const struct build_options *o, struct check_result *ret,
+              struct err *err);
 
 struct build;
 /*

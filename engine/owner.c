@@ -3,16 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A number that no user has; for Docker one that is not there. */
+static bool is_too_large(const char *s)
+{
+    return *s != '\0' && s[strspn(s, "0123456789")] == '\0' && strtoull(s, NULL, 10) > INT32_MAX;
+}
+
 /* A number, "root" or nothing. */
 static bool is_number(const char *s, uint32_t *ret)
 {
     char *end;
     unsigned long long n = strtoull(s, &end, 10);
-    if (*s == '\0' || strcmp(s, "root") == 0) {
+    if (*s == '\0' || strcmp(s, "root") == 0 || is_too_large(s)) {
         *ret = 0;
         return true;
     }
-    if (*s < '0' || *s > '9' || *end != '\0' || n > UINT32_MAX)
+    if (*s < '0' || *s > '9' || *end != '\0')
         return false;
     *ret = (uint32_t)n;
     return true;
@@ -58,7 +64,7 @@ int owner_resolve(const struct view *v, const char *spec, struct owner *ret,
         if (found)
             o = (struct owner){ .uid = by_user.uid, .gid = by_user.gid };
     }
-    if (group != NULL && !is_number(group, &o.gid)) {
+    if (group != NULL && !is_too_large(group) && !is_number(group, &o.gid)) {
         AUTO(mem_free) char *as_group = str_printf("0:%s", group);
         if (look_up(v, as_group, &by_group, &found, ret_unknown, err) < 0)
             return err->code;

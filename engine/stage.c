@@ -2,7 +2,11 @@
 #include "engine/build_internal.h"
 
 #include "base/clock.h"
+#include "engine/base_images.h"
+#include "engine/contexts.h"
 #include "engine/engine_internal.h"
+#include "engine/files.h"
+#include "remote/url.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,36 +33,51 @@ static int run_now(struct build_stage *st, struct err *err)
     return rc;
 }
 
-int stage_wait(struct build *b, size_t index, struct err *err)
+/* Whether the stage waits, by way of others, for one that is to wait for it. */
+static bool is_circle(const struct build *b, size_t index, size_t waiter)
 {
-    struct build_stage *st = &b->stages[index];
-    pthread_mutex_lock(&b->lock);
-    if (!st->needed && st->phase == STAGE_WAITING && run_now(st, err) < 0) {
-        pthread_mutex_unlock(&b->lock);
-        return err->code;
-    }
-    while (st->phase == STAGE_WAITING)
-        pthread_cond_wait(&b->phase_changed, &b->lock);
-    bool failed = st->phase == STAGE_FAILED;
-    pthread_mutex_unlock(&b->lock);
-    return failed ? err_set(err, ERR_CANCELLED, "context canceled") : 0;
+    int i = (int)index;
+    while (i >= 0 && (size_t)i != waiter)
+        i = b->stages[i].waits_for;
+    return i >= 0;
 }
 
-/* The instruction as people wrote it, variables filled in where that works, the keyword in
- * capitals. */
-static char *shown_text(const struct build_stage *st, const struct instr *i)
+static int wait_for(struct build *b, struct build_stage *st, struct err *err)
 {
-    struct expand_options options = { .escape = st->b->df->escape,
-                                      .skip_unset = true,
-                                      .raw_quotes = true };
-    struct env_lookup env = env_lookup_strv(&st->state.env);
-    AUTO(expand_result_release) struct expand_result r = EXPAND_RESULT_INIT;
-    struct err ignored = ERR_INIT;
-    bool good = expand(i->text, &env, &options, &r, &ignored) == 0 && r.word != NULL;
-    char *text = str_dup(good ? r.word : i->text);
-    for (char *p = text; *p && !isspace((unsigned char)*p); p++)
-        *p = (char)toupper((unsigned char)*p);
-    return text;
+    if (!st->needed && st->phase == STAGE_WAITING && run_now(st, err) < 0)
+        return err->code;
+    while (st->phase == STAGE_WAITING)
+        pthread_cond_wait(&b->phase_changed, &b->lock);
+    return st->phase == STAGE_FAILED ? err_set(err, ERR_CANCELLED, "context canceled") : 0;
+}
+
+int stage_wait(struct build_stage *waiter, size_t index, struct err *err)
+{
+    struct build *b = waiter->b;
+    struct build_stage *st = &b->stages[index];
+    int rc;
+    pthread_mutex_lock(&b->lock);
+    if (is_circle(b, index, waiter->index)) {
+        rc = err_set(err, ERR_USAGE, "circular dependency detected on stage: %s",
+                     st->def->name ? st->def->name : st->shown);
+    } else {
+        waiter->waits_for = (int)index;
+        rc = wait_for(b, st, err);
+        waiter->waits_for = -1;
+    }
+    pthread_mutex_unlock(&b->lock);
+    return rc;
+}
+
+/* The variables of an instruction's name: a RUN's secret ones are not what ENV says. */
+static void shown_env(const struct build_stage *st, const struct instr *i, struct strv *ret)
+{
+    strv_copy(ret, &st->state.env);
+    for (size_t k = 0; i->kind == INSTR_RUN && k < i->run.n_mounts; k++) {
+        const struct run_mount *m = &i->run.mounts[k];
+        if (m->type == MOUNT_SECRET && m->env != NULL)
+            env_set(ret, m->env, "****");
+    }
 }
 
 /* " (first line...)" of a RUN's only here-document. */
@@ -78,6 +97,40 @@ static void add_heredoc_summary(struct buf *b, const struct instr *i)
     buf_addf(b, " (%.*s%s)", (int)first, data, data[rest] ? "..." : "");
 }
 
+static char *upper_word(char *p)
+{
+    for (; *p && !isspace((unsigned char)*p); p++)
+        *p = (char)toupper((unsigned char)*p);
+    return p;
+}
+
+/*
+ * The instruction as people wrote it, variables filled in where that works, the keyword in
+ * capitals. As in BuildKit, RUN keeps its quotes and what is unset, the others do not.
+ */
+static char *shown_text(const struct build_stage *st, const struct instr *i)
+{
+    bool run = i->kind == INSTR_RUN;
+    struct expand_options options = { .escape = st->b->df->escape,
+                                      .skip_unset = run,
+                                      .raw_quotes = run };
+    AUTO(strv_release) struct strv shown = STRV_INIT;
+    shown_env(st, i, &shown);
+    struct env_lookup env = env_lookup_strv(&shown);
+    AUTO(buf_release) struct buf written = BUF_INIT;
+    buf_adds(&written, i->text);
+    add_heredoc_summary(&written, i);
+    AUTO(expand_result_release) struct expand_result r = EXPAND_RESULT_INIT;
+    struct err ignored = ERR_INIT;
+    bool good = expand(buf_str(&written), &env, &options, &r, &ignored) == 0 && r.word != NULL;
+    const char *shown_as = good ? r.word : buf_str(&written);
+    char *text = i->kind == INSTR_ADD ? url_redact(shown_as) : str_dup(shown_as);
+    char *end = upper_word(text);
+    if (strncmp(text, "ONBUILD ", 8) == 0)
+        upper_word(end + 1);
+    return text;
+}
+
 static void add_number(struct buf *b, struct build_stage *st)
 {
     int width = snprintf(NULL, 0, "%d", st->n_total);
@@ -91,7 +144,6 @@ char *stage_vertex_name(struct build_stage *st, const struct instr *i)
     AUTO(buf_release) struct buf name = BUF_INIT;
     add_number(&name, st);
     buf_adds(&name, text);
-    add_heredoc_summary(&name, i);
     return buf_take(&name);
 }
 
@@ -107,71 +159,16 @@ static void from_scratch(struct build_stage *st)
     image_config_release(&empty);
 }
 
-/* A base image, found once for all stages that begin with it. */
-struct base {
-    pthread_mutex_t lock;
-    bool asked;
-    int rc;
-    struct err err;
-    struct found_image found;
-};
-
-void base_free(void *arg)
-{
-    struct base *x = arg;
-    found_image_release(&x->found);
-    pthread_mutex_destroy(&x->lock);
-    mem_free(x);
-}
-
-static struct base *base_of(struct build *b, const char *canonical, const struct platform *p)
-{
-    char platform[64];
-    AUTO(mem_free) char *key = str_printf("%s %s", canonical, platform_format(p, platform));
-    pthread_mutex_lock(&b->lock);
-    struct base *x = map_get(b->bases, key);
-    if (x == NULL) {
-        x = mem_zalloc(sizeof(*x));
-        pthread_mutex_init(&x->lock, NULL);
-        map_set(b->bases, key, x);
-    }
-    pthread_mutex_unlock(&b->lock);
-    return x;
-}
-
-static void ask_base(struct build_stage *st, const char *canonical, struct base *x)
-{
-    struct build *b = st->b;
-    int64_t started = clock_mono_ms();
-    int v = vertex_begin(b->e, "[internal] load metadata for %s", canonical);
-    struct find_options options = {
-        .platform = &st->platform, .pull = b->o->pull, .offline = b->o->offline, .vertex = v
-    };
-    x->rc = find_image(b->e, st->base, &options, &x->found, &x->err);
-    vertex_close(b->e, v, x->rc, started, &x->err);
-    x->asked = true;
-}
-
 static int from_image(struct build_stage *st, struct err *err)
 {
     struct build *b = st->b;
-    AUTO(image_name_release) struct image_name name = { 0 };
-    if (image_name_parse(st->base, &name, err) < 0)
-        return err_wrap(err, "failed to parse stage name \"%s\"", st->base);
-    AUTO(mem_free) char *canonical = image_name_canonical(&name);
-    struct base *x = base_of(b, canonical, &st->platform);
-    pthread_mutex_lock(&x->lock);
-    if (!x->asked)
-        ask_base(st, canonical, x);
-    pthread_mutex_unlock(&x->lock);
-    if (x->rc < 0) {
-        err_copy(err, &x->err);
-        return err_wrap(err, "%s: failed to resolve source metadata for %s", st->base, canonical);
-    }
+    AUTO(base_image_release) struct base_image x = { .found = NULL };
+    if (base_image_find(b, st->base, &st->platform, NULL, &x, err) < 0)
+        return err->code;
     AUTO(buf_release) struct buf shown = BUF_INIT;
     add_number(&shown, st);
-    int v = vertex_begin(b->e, "%sFROM %s", buf_str(&shown), canonical);
-    state_from_image(&st->state, &x->found.config, x->found.layers, x->found.n_layers);
+    int v = vertex_begin(b->e, "%sFROM %s", buf_str(&shown), x.canonical);
+    state_from_image(&st->state, &x.found->config, x.found->layers, x.found->n_layers);
     vertex_end(b->e, v, VERTEX_CACHED, NULL, 0);
     return 0;
 }
@@ -186,20 +183,90 @@ static void config_env_again(struct state *s)
     }
 }
 
+static int from_stage(struct build_stage *st, size_t base, struct err *err)
+{
+    if (stage_wait(st, base, err) < 0)
+        return err->code;
+    state_copy(&st->state, &st->b->stages[base].state);
+    config_env_again(&st->state);
+    return 0;
+}
+
+/* A file system that is no image: an empty configuration, and history for what it is made of. */
+static int from_files(struct build_stage *st, struct err *err)
+{
+    AUTO(files_release) struct files f = { .b = NULL };
+    AUTO(strv_release) struct strv all = STRV_INIT;
+    struct content_id ignored;
+    const struct layer *const *layers;
+    size_t n;
+    strv_add(&all, "");
+    if (files_open(st, st->base_context, &all, &f, err) < 0 ||
+        files_identify(&f, "", &ignored, err) < 0 || files_stack(&f, &layers, &n, err) < 0)
+        return err->code;
+    from_scratch(st);
+    AUTO(mem_free) char *created_by = str_printf("FROM %s # buildkit", st->base_context);
+    for (size_t i = 0; i < n; i++) {
+        state_add_layer(&st->state, layers[i]);
+        state_add_history(&st->state, created_by, true,
+                          st->b->epoch >= 0 ? st->b->epoch : clock_wall_s());
+        build_pack(st, layers[i]);
+    }
+    return 0;
+}
+
+static int from_context(struct build_stage *st, struct err *err)
+{
+    const struct build_context *c;
+    if (contexts_find(st->b, st->base_context, &st->platform, &c, err) < 0)
+        return err->code;
+    if (c->kind == CONTEXT_STAGE)
+        return from_stage(st, (size_t)c->stage, err);
+    if (c->kind != CONTEXT_IMAGE)
+        return from_files(st, err);
+    state_from_image(&st->state, &c->image.config, c->layers, c->n_layers);
+    return 0;
+}
+
 static int start_from(struct build_stage *st, struct err *err)
 {
-    if (st->base_stage >= 0) {
-        if (stage_wait(st->b, (size_t)st->base_stage, err) < 0)
-            return err->code;
-        state_copy(&st->state, &st->b->stages[st->base_stage].state);
-        config_env_again(&st->state);
-        return 0;
-    }
+    if (st->base_context != NULL)
+        return from_context(st, err);
+    if (st->base_stage >= 0)
+        return from_stage(st, (size_t)st->base_stage, err);
     if (str_eq(st->base, "scratch")) {
         from_scratch(st);
         return 0;
     }
     return from_image(st, err);
+}
+
+/* An image that is only copied from or mounted is looked for first too: what is missing is said
+ * before anything runs. What has a variable is refused when its turn comes. */
+static int find_source(struct build_stage *st, const char *from, struct err *err)
+{
+    struct build *b = st->b;
+    if (from == NULL || *from == '\0' || strchr(from, '$') != NULL || str_eq(from, "scratch") ||
+        contexts_has(b, from, &st->platform) || build_stage_ref(b, from, st->index) >= 0)
+        return 0;
+    AUTO(base_image_release) struct base_image x = { .found = NULL };
+    return base_image_find(b, from, &st->platform, NULL, &x, err);
+}
+
+static int find_sources(struct build_stage *st, const struct instr *i, struct err *err)
+{
+    struct env_lookup none = env_lookup_none();
+    if (i->kind == INSTR_COPY)
+        return find_source(st, i->copy.from, err);
+    for (size_t k = 0; i->kind == INSTR_RUN && k < i->run.mount_specs.n; k++) {
+        AUTO(run_mount_release) struct run_mount m = { .from = NULL };
+        struct err later = ERR_INIT;
+        if (run_mount_parse(i->run.mount_specs.v[k], &none, st->b->df->escape, NULL, &m, &later) ==
+                0 &&
+            find_source(st, m.from, err) < 0)
+            return err->code;
+    }
+    return 0;
 }
 
 /* ARG: --build-arg, else the default, else what is declared before the first FROM. */
@@ -211,7 +278,7 @@ static int do_arg(struct build_stage *st, const struct instr *i, struct err *err
     buf_adds(&text, "ARG");
     for (size_t k = 0; k < i->pairs.n; k++) {
         const struct instr_pair *p = &i->pairs.v[k];
-        const char *value = env_get(&st->b->o->build_args, p->key);
+        const char *value = epoch_build_arg(st->b, p->key);
         if (value == NULL)
             value = p->value ? p->value : env_get(&st->b->globals, p->key);
         AUTO(mem_free) char *own = str_dup(value);
@@ -232,12 +299,31 @@ static int (*const layer_steps[INSTR_KINDS])(struct build_stage *, const struct 
     [INSTR_ADD] = do_copy, [INSTR_WORKDIR] = do_workdir,
 };
 
+/* A default that --build-arg replaces is not expanded: it may well be an error. NULL: i is no ARG.
+ */
+static struct instr *without_unused_defaults(const struct build_stage *st, const struct instr *i)
+{
+    if (i->kind != INSTR_ARG)
+        return NULL;
+    struct instr *ret = instr_copy_of(i);
+    for (size_t k = 0; k < ret->pairs.n; k++) {
+        struct instr_pair *p = &ret->pairs.v[k];
+        if (env_get(&st->b->o->build_args, p->key) == NULL)
+            continue;
+        mem_free(p->value);
+        p->value = NULL;
+    }
+    return ret;
+}
+
 static int carry_out(struct build_stage *st, const struct instr *i, struct err *err)
 {
     struct env_lookup env = env_lookup_strv(&st->state.env);
     if (cancel_check(engine_cancel(st->b->e), err) < 0)
         return err->code;
-    AUTO(instr_free) struct instr *x = instr_expand(i, &env, st->b->df->escape, NULL, err);
+    AUTO(instr_free) struct instr *own = without_unused_defaults(st, i);
+    AUTO(instr_free)
+    struct instr *x = instr_expand(own ? own : i, &env, st->b->df->escape, NULL, err);
     if (x == NULL)
         return err_at(err, i->line, i->line_end);
     if (state_check_size(&st->state, err) < 0)
@@ -249,31 +335,104 @@ static int carry_out(struct build_stage *st, const struct instr *i, struct err *
     return layer_steps[x->kind](st, x, err);
 }
 
+/* Triggers as they are carried out: in FROM's line, shown as what they are. */
+struct triggers {
+    struct instr **v;
+    size_t n;
+};
+
+static void triggers_release(struct triggers *t)
+{
+    for (size_t k = 0; k < t->n; k++)
+        instr_free(t->v[k]);
+    mem_free(t->v);
+}
+DEFINE_AUTO_VALUE(struct triggers, triggers_release);
+
+static int read_triggers(struct build_stage *st, struct triggers *ret, struct err *err)
+{
+    const struct strv *texts = &st->state.config.onbuild;
+    const struct instr *from = st->def->from;
+    ret->v = mem_calloc(texts->n + 1, sizeof(*ret->v));
+    for (size_t k = 0; k < texts->n; k++) {
+        struct instr *i = instr_parse_onbuild(texts->v[k], err);
+        if (i == NULL)
+            return err_at(err, from->line, from->line_end);
+        ret->v[ret->n++] = i;
+        i->line = from->line;
+        i->line_end = from->line_end;
+        AUTO(mem_free) char *text = i->text;
+        i->text = str_printf("ONBUILD %s", text);
+        st->n_total += layer_steps[i->kind] != NULL && i->kind != INSTR_ARG;
+    }
+    return 0;
+}
+
 /* The triggers of the base, which are then used up. */
 static int run_triggers(struct build_stage *st, struct err *err)
 {
-    AUTO(strv_release) struct strv triggers = STRV_INIT;
-    strv_copy(&triggers, &st->state.config.onbuild);
+    AUTO(triggers_release) struct triggers triggers = { .n = 0 };
+    if (read_triggers(st, &triggers, err) < 0)
+        return err->code;
     strv_clear(&st->state.config.onbuild);
     for (size_t k = 0; k < triggers.n; k++) {
-        AUTO(instr_free) struct instr *i = instr_parse_onbuild(triggers.v[k], err);
-        if (i == NULL)
-            return err_at(err, st->def->line, st->def->line);
-        i->line = st->def->from->line;
-        i->line_end = st->def->from->line_end;
-        st->n_total += layer_steps[i->kind] != NULL && i->kind != INSTR_ARG;
-        if (carry_out(st, i, err) < 0)
+        if (carry_out(st, triggers.v[k], err) < 0)
             return err->code;
     }
     return 0;
 }
 
+static int find_all_sources(struct build_stage *st, struct err *err)
+{
+    for (size_t k = 0; k < st->def->n_instrs; k++) {
+        const struct instr *i = st->def->instrs[k];
+        if (find_sources(st, i, err) < 0)
+            return err_at(err, i->line, i->line_end);
+    }
+    return 0;
+}
+
+/*
+ * What is wrong with any instruction of the stage is said before the first of them runs: on a copy
+ * of the state everything is carried out that makes no files.
+ */
+static int try_instr(struct build_stage *trial, const struct instr *i, struct err *err)
+{
+    if (i->kind == INSTR_ARG || is_meta(i->kind))
+        return carry_out(trial, i, err);
+    struct env_lookup env = env_lookup_strv(&trial->state.env);
+    AUTO(instr_free) struct instr *x = instr_expand(i, &env, trial->b->df->escape, NULL, err);
+    return x == NULL ? err_at(err, i->line, i->line_end) : 0;
+}
+
+static int try_stage(const struct build_stage *st, struct err *err)
+{
+    struct build_stage trial = *st;
+    AUTO(triggers_release) struct triggers triggers = { .n = 0 };
+    state_init(&trial.state);
+    state_copy(&trial.state, &st->state);
+    int rc = read_triggers(&trial, &triggers, err);
+    for (size_t k = 0; rc == 0 && k < triggers.n; k++)
+        rc = try_instr(&trial, triggers.v[k], err);
+    for (size_t k = 0; rc == 0 && k < st->def->n_instrs; k++)
+        rc = try_instr(&trial, st->def->instrs[k], err);
+    state_release(&trial.state);
+    return rc;
+}
+
 int stage_run(struct build_stage *st, struct err *err)
 {
     st->state.cmd_set = false;
+    bool waits = st->base_stage >= 0; /* then its images are looked for meanwhile */
+    if (waits && find_all_sources(st, err) < 0)
+        return err->code;
     if (start_from(st, err) < 0)
         return err_at(err, st->def->from->line, st->def->from->line_end);
-    if (run_triggers(st, err) < 0)
+    if (st->replaced)
+        return 0;
+    if (!waits && find_all_sources(st, err) < 0)
+        return err->code;
+    if (try_stage(st, err) < 0 || run_triggers(st, err) < 0)
         return err->code;
     for (size_t k = 0; k < st->def->n_instrs; k++)
         if (carry_out(st, st->def->instrs[k], err) < 0)

@@ -112,7 +112,7 @@ static size_t strv_bytes(const struct strv *v)
     return n;
 }
 
-int state_check_size(const struct state *s, struct err *err)
+static size_t count_text(const struct state *s)
 {
     size_t n = s->history_bytes + strv_bytes(&s->env) + strv_bytes(&s->config.env);
     const char *key;
@@ -121,7 +121,18 @@ int state_check_size(const struct state *s, struct err *err)
         n += strlen(key) + strlen(value);
     for (size_t i = 0; i < s->n_args; i++)
         n += strlen(s->args[i].key) + (s->args[i].value ? strlen(s->args[i].value) : 0);
-    if (n <= STATE_TEXT_MAX)
+    return n;
+}
+
+/* What an instruction adds stands in the history too, and in two of the other lists at most: as
+ * long as three times that has room, nothing needs to be counted. */
+int state_check_size(struct state *s, struct err *err)
+{
+    if (s->counted > 0 && s->counted + 3 * (s->history_bytes - s->counted_at) <= STATE_TEXT_MAX)
+        return 0;
+    s->counted = count_text(s) + 1;
+    s->counted_at = s->history_bytes;
+    if (s->counted <= STATE_TEXT_MAX)
         return 0;
     return err_set(err, ERR_USAGE,
                    "environment, labels and history of the stage are over %u bytes together",

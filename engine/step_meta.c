@@ -1,6 +1,7 @@
 /* Instructions that change the configuration only. */
 #include "engine/build_internal.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -58,6 +59,8 @@ static int meta_entrypoint(struct state *s, const struct instr *i, struct err *e
     return 0;
 }
 
+#define PORTS_MAX 200000 /* of one instruction; there are 65,536 of each protocol */
+
 /* "80" or "80-90"; false when it is neither. */
 static bool port_range(const char *text, long *ret_first, long *ret_last)
 {
@@ -75,7 +78,7 @@ static bool port_range(const char *text, long *ret_first, long *ret_last)
 }
 
 /* "8080" of "ip:8080:80" counts for nothing, but has to be a port. */
-static int check_host_port(char *spec, long n_ports, struct err *err)
+static int check_host_port(char *spec, const char *port, long n_ports, struct err *err)
 {
     char *colon = strrchr(spec, ':');
     const char *host = colon ? colon + 1 : spec;
@@ -85,8 +88,25 @@ static int check_host_port(char *spec, long n_ports, struct err *err)
     if (!port_range(host, &first, &last))
         return err_set(err, ERR_USAGE, "invalid hostPort: %s", host);
     if (n_ports > 1 && last - first + 1 != n_ports)
-        return err_set(err, ERR_USAGE, "invalid ranges specified for container and host Ports");
+        return err_set(err, ERR_USAGE,
+                       "invalid ranges specified for container and host Ports: %s and %s", port,
+                       host);
     return 0;
+}
+
+/* What stands before the last two colons: an address, an IPv6 one in brackets or not. */
+static int check_address(const char *spec, struct err *err)
+{
+    const char *colon = strrchr(spec, ':');
+    unsigned char ignored[sizeof(struct in6_addr)];
+    if (colon == NULL || colon == spec)
+        return 0;
+    size_t n = (size_t)(colon - spec);
+    bool bracketed = n > 1 && spec[0] == '[' && spec[n - 1] == ']';
+    AUTO(mem_free) char *ip = bracketed ? str_ndup(spec + 1, n - 2) : str_ndup(spec, n);
+    if (inet_pton(AF_INET, ip, ignored) == 1 || inet_pton(AF_INET6, ip, ignored) == 1)
+        return 0;
+    return err_set(err, ERR_USAGE, "invalid IP address: %s", ip);
 }
 
 /* "80", "80/udp", "100-102/tcp", "ip:host:container" as Docker still takes it. */
@@ -103,21 +123,31 @@ static int expose_word(const char *word, struct strv *ret, struct err *err)
         return err_set(err, ERR_USAGE, "invalid port: \"%s\": invalid proto: %s", word, proto);
     char *colon = strrchr(spec, ':');
     long first, last;
-    if (!port_range(colon ? colon + 1 : spec, &first, &last))
-        return err_set(err, ERR_USAGE, "invalid containerPort: %s", word);
     if (colon != NULL) {
         *colon = '\0';
-        if (check_host_port(spec, last - first + 1, err) < 0)
+        if (check_address(spec, err) < 0)
             return err->code;
     }
-    for (long port = first; port <= last; port++)
-        strv_addf(ret, "%ld/%s", port, lower);
+    const char *port = colon != NULL ? colon + 1 : spec;
+    if (*port == '\0')
+        return err_set(err, ERR_USAGE, "invalid port: \"%s\": no port specified", word);
+    if (!port_range(port, &first, &last))
+        return err_set(err, ERR_USAGE, "invalid containerPort: %s", port);
+    if (colon != NULL && check_host_port(spec, port, last - first + 1, err) < 0)
+        return err->code;
+    if (ret == NULL)
+        return 0;
+    if (ret->n + (size_t)(last - first + 1) > PORTS_MAX)
+        return err_set(err, ERR_USAGE, "EXPOSE has more than %d ports", PORTS_MAX);
+    for (long p = first; p <= last; p++)
+        strv_addf(ret, "%ld/%s", p, lower);
     return 0;
 }
 
 int expose_ports(const struct strv *words, struct strv *ret, struct err *err)
 {
-    strv_clear(ret);
+    if (ret != NULL)
+        strv_clear(ret);
     for (size_t k = 0; k < words->n; k++)
         if (expose_word(words->v[k], ret, err) < 0)
             return err->code;

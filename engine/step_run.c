@@ -1,16 +1,18 @@
 /* RUN: a command in a container, its changes as a layer. */
-#include "engine/build_internal.h"
+#include "engine/run_mounts.h"
 
 #include "base/fs.h"
 #include "dockerfile/quote.h"
 #include "engine/engine_internal.h"
-#include "exec/run.h"
+#include "engine/entitlement.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PIPES_DIR "/dev/pipes/"
+#define HOSTNAME "BUILDKIT_SANDBOX_HOSTNAME"
+#define RUNTIME_FAILED 1       /* exit status of runtimes, which BuildKit shows as it is */
 #define COMMAND_SHOWN 3000     /* bytes of a command in a message */
 #define OUTPUT_KEPT (4u << 20) /* bytes of a step's output that are kept for later */
 
@@ -27,8 +29,7 @@ struct run {
     enum exec_network network;
     const struct instr_file *script; /* a here-document with "#!", to be seen under PIPES_DIR */
     char *script_text;
-    struct exec_mount *mounts;
-    size_t n_mounts;
+    struct run_mounts mounts;
     char *script_dir;
 };
 
@@ -37,7 +38,7 @@ static void run_release(struct run *r)
     strv_release(&r->argv);
     user_ids_release(&r->user);
     mem_free(r->script_text);
-    mem_free(r->mounts);
+    run_mounts_release(&r->mounts);
     mem_free(r->script_dir);
 }
 DEFINE_AUTO_VALUE(struct run, run_release);
@@ -102,39 +103,20 @@ static int network_of(struct run *r, struct err *err)
     return 0;
 }
 
-static int mounts_of(struct run *r, struct err *err)
-{
-    const struct instr_run *run = &r->i->run;
-    r->mounts = mem_calloc(run->n_mounts + 1, sizeof(*r->mounts));
-    for (size_t k = 0; k < run->n_mounts; k++) {
-        const struct run_mount *m = &run->mounts[k];
-        if (m->type != MOUNT_TMPFS)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "RUN --mount=type=%s is not supported by this version of shale",
-                           mount_type_name(m->type));
-        r->mounts[r->n_mounts++] = (struct exec_mount){
-            .kind = EXEC_MOUNT_TMPFS, .target = m->target, .size = m->size, .mode = 01777
-        };
-    }
-    return 0;
-}
-
 static int prepare(struct run *r, struct err *err)
 {
-    struct state *s = &r->st->state;
     const struct instr_run *run = &r->i->run;
-    if (run->insecure || run->n_devices > 0)
-        return err_set(err, ERR_UNSUPPORTED, "RUN --%s is not supported by this version of shale",
-                       run->insecure ? "security=insecure" : "device");
+    if (run->n_devices > 0)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "RUN --device is not supported by this version of shale");
+    if (entitlement_check_run(r->st->b->o, run, err) < 0)
+        return err->code;
     make_argv(r);
     if (r->argv.n == 0 || (r->argv.n == 1 && r->argv.v[0][0] == '\0'))
         return err_set(err, ERR_USAGE, "RUN has no command to run");
-    const char *user = s->config.user && *s->config.user ? s->config.user : "0";
-    if (view_user(state_view(s), user, 0, &r->user, err) < 0)
-        return err->code;
     if (network_of(r, err) < 0)
         return err->code;
-    return mounts_of(r, err);
+    return run_mounts_targets(r->st, run, &r->mounts, err);
 }
 
 static void environment(const struct run *r, struct strv *ret)
@@ -143,9 +125,12 @@ static void environment(const struct run *r, struct strv *ret)
     strv_copy(ret, &r->st->state.env);
     for (size_t k = 0; k < ARRAY_LEN(proxies); k++) {
         const char *value = env_get(&b->o->build_args, proxies[k]);
+        if (value == NULL) /* the name's other case, which is beside it */
+            value = env_get(&b->o->build_args, proxies[k ^ 1]);
         if (value != NULL && env_get(ret, proxies[k]) == NULL)
             env_set(ret, proxies[k], value);
     }
+    run_mounts_env(&r->mounts, ret);
 }
 
 static void host_names(struct key *k, const struct strv *hosts)
@@ -154,23 +139,46 @@ static void host_names(struct key *k, const struct strv *hosts)
         key_bytes(k, "run.host", hosts->v[i], strcspn(hosts->v[i], ":="));
 }
 
+/* The group of --cgroup-parent is where a step's use is counted, and decides no result. */
+static void limits_key(struct key *k, const struct build_options *o)
+{
+    if (o->shm_size > 0)
+        key_u64(k, "run.shm_size", o->shm_size);
+    for (size_t i = 0; i < o->n_ulimits; i++) {
+        key_str(k, "run.ulimit", o->ulimits[i].name);
+        key_u64(k, "run.ulimit.soft", o->ulimits[i].soft);
+        key_u64(k, "run.ulimit.hard", o->ulimits[i].hard);
+    }
+}
+
+static const char *hostname(const struct build *b)
+{
+    const char *name = env_get(&b->o->build_args, HOSTNAME);
+    return name != NULL && *name != '\0' ? name : NULL;
+}
+
 static struct key *key_of(const struct run *r)
 {
     const struct build *b = r->st->b;
     const struct state *s = &r->st->state;
     char platform[64];
+    AUTO(strv_release) struct strv env = STRV_INIT;
+    strv_copy(&env, &s->env);
+    run_mounts_env(&r->mounts, &env);
     struct key *k = key_new("run");
     key_str(k, "platform", platform_format(&r->st->platform, platform));
     key_strv(k, "run.argv", &r->argv);
-    key_strv(k, "run.env", &s->env);
+    key_strv(k, "run.env", &env);
     key_str(k, "run.user", s->config.user ? s->config.user : "");
     key_str(k, "run.cwd", s->config.workdir && *s->config.workdir ? s->config.workdir : "/");
     key_u64(k, "run.network", r->network);
+    if (r->i->run.insecure)
+        key_u64(k, "run.insecure", 1);
+    limits_key(k, b->o);
+    if (hostname(b) != NULL)
+        key_str(k, "run.hostname", hostname(b));
     host_names(k, &b->o->add_hosts);
-    for (size_t i = 0; i < r->n_mounts; i++) {
-        key_str(k, "mount.tmpfs", r->mounts[i].target);
-        key_u64(k, "mount.size", r->mounts[i].size);
-    }
+    run_mounts_key(&r->mounts, k);
     key_str(k, "run.script", r->script_text);
     state_key(k, s);
     return k;
@@ -202,14 +210,14 @@ static int mount_script(struct run *r, struct work *w, struct err *err)
     if (fd_write_full(fd, r->script_text, strlen(r->script_text), err) < 0)
         return err->code;
     r->script_dir = str_printf("%s/%s", work_path(w), name);
-    r->mounts[r->n_mounts++] = (struct exec_mount){
+    r->mounts.exec[r->mounts.n_exec++] = (struct exec_mount){
         .kind = EXEC_MOUNT_BIND, .source = r->script_dir, .target = "/dev/pipes", .read_only = true
     };
     return 0;
 }
 
-/* As BuildKit says it; lines are set by the caller. */
-static int failed(const struct run *r, const struct exec_result *result, struct err *err)
+/* "process "..." did not complete successfully: ", as BuildKit says it. */
+static void add_process(const struct run *r, struct buf *b)
 {
     AUTO(mem_free) char *command = strv_join(&r->argv, " ");
     AUTO(buf_release) struct buf quoted = BUF_INIT;
@@ -218,33 +226,71 @@ static int failed(const struct run *r, const struct exec_result *result, struct 
         buf_truncate(&quoted, COMMAND_SHOWN);
         buf_adds(&quoted, "...\"");
     }
-    return err_set(err, ERR_STEP, "process %s did not complete successfully: exit code: %d%s%s",
-                   buf_str(&quoted), result->status, result->note ? ": " : "",
-                   result->note ? result->note : "");
+    buf_addf(b, "process %s did not complete successfully: ", buf_str(&quoted));
 }
 
-static int execute(struct step *s, const struct layer **ret, struct err *err)
+/* A command that could not be started: what the runtime says is output, its status the step's. */
+static int failed(struct step *s, const struct exec_result *result, struct err *err)
+{
+    AUTO(buf_release) struct buf process = BUF_INIT;
+    AUTO(mem_free) char *note = result->note ? str_printf("%s\n", result->note) : NULL;
+    add_process(s->arg, &process);
+    if (note != NULL)
+        on_output(s, 2, note, strlen(note));
+    return err_set(err, ERR_STEP, "%sexit code: %d", buf_str(&process),
+                   note ? RUNTIME_FAILED : result->status);
+}
+
+/* A name that the image does not know is the step's failure, as the command's own would be. */
+static int find_user(struct run *r, struct err *err)
+{
+    struct state *s = &r->st->state;
+    const char *user = s->config.user && *s->config.user ? s->config.user : "0";
+    int rc = view_user(state_view(s), user, 0, &r->user, err);
+    if (rc != ERR_NOT_FOUND && rc != ERR_USAGE) /* a number out of range is the latter */
+        return rc;
+    AUTO(buf_release) struct buf process = BUF_INIT;
+    AUTO(mem_free) char *why = str_dup(err->msg);
+    add_process(r, &process);
+    return err_set(err, ERR_STEP, "%s%s", buf_str(&process), why);
+}
+
+static const struct layer *collect(struct build *b, struct work *w, const struct exec_spec *spec,
+                                   struct exec_result *result, struct err *err)
+{
+    const struct layer *l = exec_collect(b->store, w, spec, result, err);
+    if (l != NULL || err->code != ERR_NOT_FOUND)
+        return l;
+    /* nothing changed: an empty layer, as docker build makes */
+    AUTO(listing_builder_free) struct listing_builder *none = listing_builder_new();
+    err_clear(err);
+    return layer_make(b->store, none, NULL, NULL, err);
+}
+
+static int run_command(struct step *s, struct work *w, const struct strv *env,
+                       const struct layer **ret, struct err *err)
 {
     struct run *r = s->arg;
     struct build *b = s->st->b;
     struct state *state = &s->st->state;
-    struct work *w = engine_work(b->e, err);
-    if (w == NULL || mount_script(r, w, err) < 0)
-        return err->code;
-    AUTO(strv_release) struct strv env = STRV_INIT;
-    environment(r, &env);
     struct exec_spec spec = {
         .layers = state->layers,
         .n_layers = state->n_layers,
         .view = state_view(state),
         .argv = &r->argv,
-        .env = &env,
+        .env = env,
         .cwd = state->config.workdir && *state->config.workdir ? state->config.workdir : "/",
         .user = &r->user,
+        .hostname = hostname(b),
         .add_hosts = &b->o->add_hosts,
-        .mounts = r->mounts,
-        .n_mounts = r->n_mounts,
+        .mounts = r->mounts.exec,
+        .n_mounts = r->mounts.n_exec,
         .network = r->network,
+        .insecure = r->i->run.insecure,
+        .shm_size = b->o->shm_size,
+        .ulimits = b->o->ulimits,
+        .n_ulimits = b->o->n_ulimits,
+        .cgroup_parent = b->o->cgroup_parent,
         .output = on_output,
         .output_arg = s,
         .cancel = engine_cancel(b->e),
@@ -253,18 +299,28 @@ static int execute(struct step *s, const struct layer **ret, struct err *err)
     if (exec_run(b->store, w, &spec, &result, err) < 0)
         return err->code;
     if (result.status != 0)
-        return failed(r, &result, err);
-    *ret = exec_collect(b->store, w, &spec, &result, err);
-    if (*ret == NULL && err->code == ERR_NOT_FOUND) {
-        /* nothing changed: an empty layer, as docker build makes */
-        AUTO(listing_builder_free) struct listing_builder *none = listing_builder_new();
-        err_clear(err);
-        *ret = layer_make(b->store, none, NULL, NULL, err);
-    }
-    if (*ret == NULL)
-        return err->code;
-    build_pack(s->st, *ret);
-    return 0;
+        return failed(s, &result, err);
+    *ret = collect(b, w, &spec, &result, err);
+    return *ret == NULL ? err->code : 0;
+}
+
+static int execute(struct step *s, const struct layer **ret, struct err *err)
+{
+    struct run *r = s->arg;
+    struct work *w = engine_work(s->st->b->e, err);
+    AUTO(strv_release) struct strv env = STRV_INIT;
+    environment(r, &env);
+    int rc = w == NULL ? err->code : find_user(r, err);
+    if (rc == 0)
+        rc = run_mounts_prepare(&r->mounts, w, &env, err);
+    if (rc == 0)
+        rc = mount_script(r, w, err);
+    if (rc == 0)
+        rc = run_command(s, w, &env, ret, err);
+    run_mounts_wipe_env(&r->mounts, &env);
+    if (rc == 0)
+        build_pack(s->st, *ret);
+    return rc;
 }
 
 int do_run(struct build_stage *st, const struct instr *i, struct err *err)
@@ -272,6 +328,8 @@ int do_run(struct build_stage *st, const struct instr *i, struct err *err)
     AUTO(run_release) struct run r = { .st = st, .i = i };
     if (prepare(&r, err) < 0)
         return err_at(err, i->line, i->line_end);
+    if (run_mounts_open(&r.mounts, err) < 0)
+        return step_without_key(st, i, err);
     AUTO(buf_release) struct buf created_by = BUF_INIT;
     created_by_run(&created_by, &st->state, &r.argv);
     AUTO(key_free) struct key *k = key_of(&r);

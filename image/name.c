@@ -184,9 +184,6 @@ static const char *split_domain(const char *s, char **ret_domain)
 static int check_path(const struct image_name *n, struct err *err)
 {
     size_t len = strlen(n->path);
-    if (has_upper(n->path, len))
-        return err_set(err, ERR_USAGE,
-                       "invalid reference format: repository name (%s) must be lowercase", n->path);
     if (!each_component(n->path, len, '/', path_component_ok))
         return bad_format(err);
     if (len > NAME_MAX_LEN)
@@ -195,8 +192,22 @@ static int check_path(const struct image_name *n, struct err *err)
     return 0;
 }
 
+/* Asked before anything else, of all that stands before the first colon. */
+static int check_case(const struct image_name *n, const char *rest, struct err *err)
+{
+    size_t len = strcspn(rest, ":");
+    bool official = str_eq(n->domain, DEFAULT_DOMAIN) && strchr(rest, '/') == NULL;
+    if (!has_upper(rest, len))
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "invalid reference format: repository name (%s%.*s) must be lowercase",
+                   official ? OFFICIAL : "", (int)len, rest);
+}
+
 static int parse_parts(const char *rest, struct image_name *n, struct err *err)
 {
+    if (check_case(n, rest, err) < 0)
+        return err->code;
     const char *at = strchr(rest, '@');
     size_t len = at ? (size_t)(at - rest) : strlen(rest);
     const char *colon = memchr(rest, ':', len);

@@ -39,9 +39,11 @@ test skopeo skopeo
 test umoci umoci
 test docker-registry docker-registry
 test jq jq
+test git git
 test attr setfattr
 test python3 python3
 test strace strace
+test openssh-client ssh-agent
 test bzip2 bzip2
 test xz-utils xz
 test zstd zstd

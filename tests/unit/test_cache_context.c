@@ -140,7 +140,7 @@ static void ignored_files_are_not_there_and_exceptions_come_with_their_directori
     assert_false(listing_find(l, "logs", NULL));
 }
 
-static void owners_are_root_and_sockets_are_left_out(void **state)
+static void owners_are_root_and_sockets_are_empty_files(void **state)
 {
     const struct place *p = *state;
     put(p, "f", "1");
@@ -152,7 +152,10 @@ static void owners_are_root_and_sockets_are_left_out(void **state)
     assert_true(listing_find(l, "f", &e));
     assert_int_equal(e.uid, 0);
     assert_int_equal(e.gid, 0);
-    assert_false(listing_find(l, "s", NULL));
+    assert_true(listing_find(l, "s", &e));
+    assert_int_equal(e.type, ENTRY_FILE);
+    assert_int_equal(e.size, 0);
+    assert_int_equal(e.mode, 0600);
 }
 
 static void settled_files_are_read_once(void **state)
@@ -283,7 +286,7 @@ int main(void)
         CASE(links_on_the_way_bring_what_they_point_to),
         CASE(a_link_in_what_was_scanned_is_followed_when_it_is_asked_for),
         CASE(ignored_files_are_not_there_and_exceptions_come_with_their_directories),
-        CASE(owners_are_root_and_sockets_are_left_out),
+        CASE(owners_are_root_and_sockets_are_empty_files),
         CASE(settled_files_are_read_once),
         CASE(fresh_files_are_read_again),
         CASE(same_size_and_same_mtime_with_other_content_is_seen),

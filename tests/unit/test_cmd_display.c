@@ -156,6 +156,8 @@ static void with_debug_warnings_have_their_excerpt(void **state UNUSED)
     buf_release(&r.dockerfile);
     assert_shown(&s, HEADER "\n 1 warning found:\n"
                             " - JSONArgsRecommended: JSON arguments (line 1)\n"
+                            "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended "
+                            "behavior related to OS signals\n"
                             "More info: https://docs.docker.com/go/dockerfile/rule/"
                             "json-args-recommended/\n"
                             "Dockerfile:1\n--------------------\n   1 | >>> CMD x\n   2 |     \n"

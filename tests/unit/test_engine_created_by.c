@@ -92,7 +92,8 @@ static void bad_ports_and_signals_are_refused(void **state UNUSED)
     refuses("EXPOSE 80/foo", "invalid port: \"80/foo\": invalid proto: foo");
     refuses("EXPOSE x:90", "invalid hostPort: x");
     refuses("EXPOSE 70000", "invalid containerPort: 70000");
-    refuses("EXPOSE 80-82:90-91", "invalid ranges specified for container and host Ports");
+    refuses("EXPOSE 80-82:90-91",
+            "invalid ranges specified for container and host Ports: 90-91 and 80-82");
     refuses("STOPSIGNAL foo", "invalid signal: foo");
     refuses("STOPSIGNAL 0", "invalid signal: 0");
     refuses("STOPSIGNAL SIGRTMIN+16", "invalid signal: SIGRTMIN+16");

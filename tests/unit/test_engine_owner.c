@@ -25,7 +25,8 @@ static void a_number_alone_is_the_group_too(void **state UNUSED)
 {
     resolve("5", 5, 5, "");
     resolve("1000", 1000, 1000, "");
-    resolve("4294967295", UINT32_MAX, UINT32_MAX, "");
+    resolve("4294967294", UINT32_MAX - 1, UINT32_MAX - 1, "");
+    resolve("4294967295", 0, 0, "");
 }
 
 static void a_name_alone_brings_its_primary_group(void **state UNUSED)

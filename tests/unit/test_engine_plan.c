@@ -182,7 +182,7 @@ static void a_directory_replaces_a_link_and_merges_with_a_directory(void **state
     replace(p, a_dir("old"), NULL);
     assert_true(plan_find(p->plan, "old/sub/deep", NULL));
     assert_false(plan_find(p->plan, "link/f", NULL));
-    assert_listing(make(p), "d link|d old");
+    assert_listing(make(p), "d link"); /* old is as it was */
 }
 
 static void what_planning_reads_is_carried_in_the_layer(void **state)
@@ -207,6 +207,49 @@ static void the_content_id_is_the_layers(void **state)
     assert_true(digest_eq(&id.d, &listing_content_id(make(p))->d));
 }
 
+static void what_is_below_already_is_not_in_the_layer(void **state)
+{
+    struct place *p = *state;
+    struct entry link = a_link("link", "old");
+    assert_ok(put(p, "old/f", "f"), &p->err);
+    assert_ok(put(p, "old/sub/deep", "changed"), &p->err);
+    assert_ok(plan_put(p->plan, &link, NULL, &p->err), &p->err);
+    assert_listing(make(p), "d old|d old/sub|f old/sub/deep");
+}
+
+static void a_plan_that_changes_nothing_is_an_empty_layer(void **state)
+{
+    struct place *p = *state;
+    assert_ok(put(p, "old/f", "f"), &p->err);
+    assert_ok(plan_dir(p->plan, "old/sub", &p->err), &p->err);
+    assert_listing(make(p), "");
+}
+
+static void links_between_files_that_are_there_are_a_change(void **state)
+{
+    struct place *p = *state;
+    assert_ok(put(p, "old/f", "f"), &p->err);
+    assert_ok(plan_link(p->plan, "old/g", "old/f", false, &p->err), &p->err);
+    assert_listing(make(p), "d old|f old/f|f old/g");
+}
+
+static void all_names_of_a_file_are_touched(void **state)
+{
+    struct place *p = *state;
+    struct entry e, how = a_file("x", "");
+    how.mode = 0600;
+    how.uid = 7;
+    assert_ok(put(p, "a", "x"), &p->err);
+    assert_ok(plan_link(p->plan, "b", "a", false, &p->err), &p->err);
+    plan_touch(p->plan, "b", &how);
+    const struct listing *l = make(p);
+    assert_true(listing_find(l, "a", &e));
+    assert_int_equal(e.mode, 0600);
+    assert_int_equal(e.uid, 7);
+    assert_true(listing_find(l, "b", &e));
+    assert_int_equal(e.mode, 0600);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -223,6 +266,10 @@ int main(void)
         CASE(a_directory_replaces_a_link_and_merges_with_a_directory),
         CASE(what_planning_reads_is_carried_in_the_layer),
         CASE(the_content_id_is_the_layers),
+        CASE(what_is_below_already_is_not_in_the_layer),
+        CASE(a_plan_that_changes_nothing_is_an_empty_layer),
+        CASE(links_between_files_that_are_there_are_a_change),
+        CASE(all_names_of_a_file_are_touched),
     };
     return UNIT_RUN("engine_plan", tests);
 }

@@ -1,1 +1,1 @@
-shale build https://example.com/x.git
+shale build http://127.0.0.1:1/context.tar

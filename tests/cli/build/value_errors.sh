@@ -14,4 +14,6 @@ bad --no-cache --no-cache-filter a
 bad --progress foo
 bad --progress tty
 bad -q --progress plain
+bad --iidfile none/id
+bad --metadata-file none/m
 true

@@ -1,3 +1,2 @@
 dockerfile 'FROM scratch' 'COPY Dockerfile /'
-shale build -q --cache-from x --cache-from y --cache-to type=inline --provenance=true --sbom=1 --attest type=sbom \
-    --ulimit nofile=1 --shm-size 1g --cgroup-parent x . >/dev/null
+shale build -q --cache-from x --cache-from y --cache-to type=inline --provenance=true --sbom=1 --attest type=sbom . >/dev/null

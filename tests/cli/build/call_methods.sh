@@ -1,0 +1,2 @@
+shale build --call=subrequests.describe .
+shale build --call=subrequests.describe,format=json .
