@@ -105,6 +105,11 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $$(call closure,$$(firstword 
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDFLAGS) $(LIBS)
 
+# The same without a fuzzer, for inputs that are kept.
+$(OUT)/replay/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(OUT)/obj/tests/fuzz/replay.o $$(call closure,$$(firstword $$(subst _, ,$$*)))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDFLAGS) $(LIBS)
+
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 
 ## unit: run the unit tests (T=store_blob for one file, K='commit_*' for cases of it)
@@ -151,9 +156,14 @@ install: $(OUT)/shale
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/shale
 
-## fuzz-smoke: run each fuzz target for SECONDS_EACH seconds (needs clang)
+## fuzz-smoke: run each fuzz target for SECONDS_EACH seconds (needs clang; T=dockerfile_parse, LONGER=60)
 fuzz-smoke:
-	$(Q)tests/fuzz/run.sh $(or $(SECONDS_EACH),30)
+	$(Q)T='$(T)' tests/fuzz/run.sh $(or $(SECONDS_EACH),30)
+
+## replay: give each fuzz target the inputs that are kept in tests/data/fuzz, without a fuzzer
+REPLAY := $(patsubst tests/fuzz/%.c,$(OUT)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
+replay: $(REPLAY)
+	$(Q)tests/fuzz/replay.sh $^
 
 ## analyze: what gcc -fanalyzer says of the sources; to be read, it has false reports in constructors
 analyze:
@@ -191,5 +201,5 @@ help:
 	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 	@sed -n 's/^#   \([A-Z]*=\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all unit test test-cli test-e2e conformance demo bench deps install uninstall fuzz-smoke analyze tidy check-deps check-headers \
+.PHONY: FORCE all unit test test-cli test-e2e conformance demo bench deps install uninstall fuzz-smoke replay analyze tidy check-deps check-headers \
 	format format-check clean help

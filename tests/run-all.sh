@@ -24,6 +24,8 @@ check_headers() { mk check-headers; }
 unit() { mk -j"$(nproc)" unit; }
 # Where isa-l does gzip, the way through zlib is tested as well.
 unit_zlib() { mk -j"$(nproc)" ISAL= OUT="$OUT/zlib" unit T=base_compress; }
+# What fuzzing found once.
+replay() { mk -j"$(nproc)" replay; }
 cli() { mk test-cli; }
 e2e() { mk test-e2e; }
 # Says so, and passes, where the test data of others is not here.
@@ -50,7 +52,7 @@ part() {
     fi
 }
 
-all="build check_deps check_headers unit cli e2e conformance"
+all="build check_deps check_headers unit replay cli e2e conformance"
 if pkg-config --exists libisal; then
     all=${all/unit/unit unit_zlib}
 else

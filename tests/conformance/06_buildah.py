@@ -42,12 +42,7 @@ NEEDS_OTHERS = {
     "BC042": "the digest of a public image", "BC173": "the digest of a public image",
 }
 KNOWN = {
-    ("result", "BC048"): "BuildKit keeps no xattr but security.capability in a layer, here user.* are kept too",
     ("result", "BC108"): "the golden result was made with another ignore file than the case has",
-    ("verdict", "BC129"): "a link in an archive that leads out of the destination is refused, BuildKit takes the "
-                          "destination for the root",
-    ("result", "BC151"): "a COPY layer does not depend on what is below it: BuildKit's diff drops a file that is there "
-                         "already",
     ("result", "BC171"): "BuildKit's diff drops a directory of which only the time changed, here it is in the layer",
 }
 count = Count(KNOWN)
