@@ -68,8 +68,9 @@ struct build_stage {
     char *base;     /* FROM's word, expanded */
     int base_stage; /* number of the stage it names, or -1 */
     bool replaced;  /* a named context has this stage's name: nothing of it is carried out */
-    const char *base_context; /* the named context that FROM means, or has replaced the stage; NULL */
-    int waits_for;            /* the stage that its thread waits for, or -1 */
+    const char
+        *base_context; /* the named context that FROM means, or has replaced the stage; NULL */
+    int waits_for;     /* the stage that its thread waits for, or -1 */
     struct platform platform;
     bool needed;
     int n_shown, n_total; /* numbering of "[build 2/5]" */
@@ -102,8 +103,10 @@ struct build {
     struct group *packing;       /* layers being packed in the background */
     struct cache_key *used_keys; /* records that were hit or made */
     size_t n_used, cap_used;
+    struct cache_key *made_keys; /* of steps that this build made: --no-cache makes each once */
+    size_t n_made, cap_made;
     struct map *new_caches; /* name of a cache mount -> "busy", "done": run_cache_mount.c */
-    struct map *bases; /* canonical name and platform -> struct base, of base_images.c */
+    struct map *bases;      /* canonical name and platform -> struct base, of base_images.c */
     /* What was asked for outside -> what it was: one build sees one state of it. fetch_http.c */
     struct map *fetched;
 };
@@ -162,8 +165,9 @@ struct step {
     void *arg;
 };
 int step_do(struct step *s, struct err *err);
-/* A step that failed with err before it had a key: shown as such. Returns the code. */
-int step_without_key(struct build_stage *st, const struct instr *i, struct err *err);
+/* A step that failed with err before it had a key. failed: what has shown that already, or 0: the
+ * step is shown. Returns the code. */
+int step_without_key(struct build_stage *st, const struct instr *i, int failed, struct err *err);
 
 /* The instructions that make layers, one file each; i is expanded. */
 int do_run(struct build_stage *st, const struct instr *i, struct err *err);

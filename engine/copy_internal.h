@@ -42,9 +42,6 @@ struct copy {
 void copy_release(struct copy *c);
 DEFINE_AUTO_VALUE(struct copy, copy_release);
 
-/* The failure as the step's own vertex, with its lines. Returns the code. */
-int copy_blame(struct copy *c, struct err *err);
-
 /* 1 when the file's bytes are a tar archive, plain or compressed; 0; or a negative code. */
 int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct err *err);
 /*
@@ -62,7 +59,9 @@ char *copy_resolve_dest(struct copy *c, struct err *err) OWNED(mem_free);
 /* The directory that will have what is copied; made when there is something to copy. */
 int copy_make_dest_dir(struct copy *c, struct err *err);
 
-/* copy_match.c: the path of a context that a source will be looked for in. */
+/* copy_match.c: as from the root, cleaned, without the slash. */
+char *copy_clean(const char *path) OWNED(mem_free) NONNULL;
+/* The path of a context that a source will be looked for in. */
 void copy_want(const struct instr *i, const char *source, struct strv *wants);
 /* A source as it is written: a path, a pattern, or with --parents one of both. */
 int copy_source(struct copy *c, const char *source, struct err *err);
@@ -90,6 +89,10 @@ void copy_set_metadata(const struct copy *c, struct entry *e);
 void copy_drop_xattrs(struct entry *e);
 /* Go's filepath.Base of the source as written. */
 const char *copy_base(const char *path);
+/* Paths without a leading slash, dir may be the root (""): rel in dir. */
+char *copy_below(const char *dir, const char *rel) OWNED(mem_free) NONNULL;
+/* Where a file of that name goes: into the directory at dest, or it becomes dest. */
+char *copy_place(const struct copy *c, const char *dest, const char *name) OWNED(mem_free) NONNULL;
 
 /* copy_remote.c: ADD of a URL or a git repository. Whether the source is one, as BuildKit tells. */
 bool copy_is_remote(const char *source);

@@ -17,6 +17,25 @@ void build_used_key(struct build *b, const struct cache_key *key)
     pthread_mutex_unlock(&b->lock);
 }
 
+static void add_made(struct build *b, const struct cache_key *key)
+{
+    pthread_mutex_lock(&b->lock);
+    MEM_ROOM(b->made_keys, b->n_made, b->cap_made);
+    b->made_keys[b->n_made++] = *key;
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* The same step in two stages is one step, as in BuildKit, also where nothing known may be used. */
+static bool made_here(struct build *b, const struct cache_key *key)
+{
+    bool made = false;
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = 0; i < b->n_made && !made; i++)
+        made = digest_eq(&b->made_keys[i].d, &key->d);
+    pthread_mutex_unlock(&b->lock);
+    return made;
+}
+
 static void count_step(struct build *b, bool cached)
 {
     pthread_mutex_lock(&b->lock);
@@ -77,6 +96,7 @@ static int make_and_keep(struct step *s, const struct cache_key *key, const stru
     subject_of(s, r.subject);
     if (answer_keep(b->store, &r, fields, &s->output, err) < 0)
         return err->code;
+    add_made(b, key);
     count_step(b, false);
     take_result(s, layer, r.made_s);
     return 0;
@@ -93,18 +113,20 @@ static int blame(struct build *b, const struct instr *i, int vertex, struct err 
     return err->code;
 }
 
-int step_without_key(struct build_stage *st, const struct instr *i, struct err *err)
+int step_without_key(struct build_stage *st, const struct instr *i, int failed, struct err *err)
 {
-    AUTO(mem_free) char *name = stage_vertex_name(st, i);
-    int v = vertex_begin(st->b->e, "%s", name);
-    vertex_close(st->b->e, v, err->code, clock_mono_ms(), err);
-    return blame(st->b, i, v, err);
+    if (failed == 0) {
+        AUTO(mem_free) char *name = stage_vertex_name(st, i);
+        failed = vertex_begin(st->b->e, "%s", name);
+        vertex_close(st->b->e, failed, err->code, clock_mono_ms(), err);
+    }
+    return blame(st->b, i, failed, err);
 }
 
 static bool look_up(struct step *s, const struct cache_key *key, struct answer *ret)
 {
     struct err miss = ERR_INIT;
-    if (stage_no_cache(s->st))
+    if (stage_no_cache(s->st) && !made_here(s->st->b, key))
         return false;
     if (answer_find(s->st->b->store, key, ret, &miss) == 0)
         return true;

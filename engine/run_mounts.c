@@ -175,11 +175,12 @@ static int cache_prepare(struct run_mounts *r, struct run_mounted *x, struct wor
 /* Of one cache's, those that lock it come first: what holds it then holds it for all of them. */
 static int by_name(const void *a, const void *b)
 {
-    const struct run_mounted *const *x = a, *const *y = b;
-    int order = memcmp((*x)->cache_name.b, (*y)->cache_name.b, sizeof((*x)->cache_name.b));
-    if (order != 0)
-        return order;
-    return ((*y)->m->sharing == MOUNT_LOCKED) - ((*x)->m->sharing == MOUNT_LOCKED);
+    const struct run_mounted *x = *(const struct run_mounted *const *)a;
+    const struct run_mounted *y = *(const struct run_mounted *const *)b;
+    int order = memcmp(x->cache_name.b, y->cache_name.b, sizeof(x->cache_name.b));
+    if (order == 0)
+        order = (y->m->sharing == MOUNT_LOCKED) - (x->m->sharing == MOUNT_LOCKED);
+    return order != 0 ? order : x < y ? -1 : x > y;
 }
 
 /*
@@ -208,13 +209,14 @@ static int show(struct run_mounted *x, const char *root, struct err *err)
     return 0;
 }
 
-/* holder: a mount of the step that has taken a cache. Private ones are not shared by two mounts. */
+/*
+ * holder: a mount of the step that has taken a cache. All mounts of one cache in a step show one
+ * directory, private ones too, as BuildKit has it.
+ */
 static int take_cache(struct run_mounts *r, struct run_mounted *x, struct run_mounted **holder,
                       struct err *err)
 {
-    bool same = *holder != NULL && x->m->sharing != MOUNT_PRIVATE &&
-                digest_eq(&x->cache_name, &(*holder)->cache_name);
-    if (!same) {
+    if (*holder == NULL || !digest_eq(&x->cache_name, &(*holder)->cache_name)) {
         if (run_cache_take(r->st, x, err) < 0)
             return err->code;
         *holder = x;
@@ -419,6 +421,12 @@ int run_mounts_prepare(struct run_mounts *r, struct work *w, struct strv *env, s
         if (behaviours[r->v[i].m->type].prepare(r, &r->v[i], w, env, err) < 0)
             return err->code;
     return 0;
+}
+
+void run_mounts_redact(const struct run_mounts *r, struct redactor *to)
+{
+    for (size_t i = 0; i < r->n; i++)
+        redactor_add(to, buf_str(&r->v[i].secret), r->v[i].secret.len);
 }
 
 void run_mounts_wipe_env(const struct run_mounts *r, struct strv *env)

@@ -30,6 +30,7 @@ struct run {
     const struct instr_file *script; /* a here-document with "#!", to be seen under PIPES_DIR */
     char *script_text;
     struct run_mounts mounts;
+    struct redactor *redactor; /* between the command and on_output */
     char *script_dir;
 };
 
@@ -38,6 +39,7 @@ static void run_release(struct run *r)
     strv_release(&r->argv);
     user_ids_release(&r->user);
     mem_free(r->script_text);
+    redactor_free(r->redactor);
     run_mounts_release(&r->mounts);
     mem_free(r->script_dir);
 }
@@ -192,6 +194,12 @@ static void on_output(void *arg, int stream, const char *p, size_t n)
         buf_add(&s->output, p, n < OUTPUT_KEPT - s->output.len ? n : OUTPUT_KEPT - s->output.len);
 }
 
+/* exec_spec's output */
+static void on_command_output(void *arg, int stream, const char *p, size_t n)
+{
+    redactor_pass(arg, stream, p, n);
+}
+
 /* The script as a file of its own directory, mounted read-only. */
 static int mount_script(struct run *r, struct work *w, struct err *err)
 {
@@ -229,16 +237,26 @@ static void add_process(const struct run *r, struct buf *b)
     buf_addf(b, "process %s did not complete successfully: ", buf_str(&quoted));
 }
 
-/* A command that could not be started: what the runtime says is output, its status the step's. */
-static int failed(struct step *s, const struct exec_result *result, struct err *err)
+/* Why a command could not be started is output. Some runtimes have printed it themselves. */
+static void show_note(const struct step *s, const char *note)
+{
+    struct run *r = s->arg;
+    redactor_end(r->redactor);
+    if (strstr(buf_str(&s->output), note) != NULL)
+        return;
+    redactor_pass(r->redactor, 2, note, strlen(note));
+    redactor_pass(r->redactor, 2, "\n", 1);
+}
+
+/* A command that could not be started: the runtime's status is the step's. */
+static int failed(const struct step *s, const struct exec_result *result, struct err *err)
 {
     AUTO(buf_release) struct buf process = BUF_INIT;
-    AUTO(mem_free) char *note = result->note ? str_printf("%s\n", result->note) : NULL;
     add_process(s->arg, &process);
-    if (note != NULL)
-        on_output(s, 2, note, strlen(note));
+    if (result->note != NULL)
+        show_note(s, result->note);
     return err_set(err, ERR_STEP, "%sexit code: %d", buf_str(&process),
-                   note ? RUNTIME_FAILED : result->status);
+                   result->note ? RUNTIME_FAILED : result->status);
 }
 
 /* A name that the image does not know is the step's failure, as the command's own would be. */
@@ -291,8 +309,8 @@ static int run_command(struct step *s, struct work *w, const struct strv *env,
         .ulimits = b->o->ulimits,
         .n_ulimits = b->o->n_ulimits,
         .cgroup_parent = b->o->cgroup_parent,
-        .output = on_output,
-        .output_arg = s,
+        .output = on_command_output,
+        .output_arg = r->redactor,
         .cancel = engine_cancel(b->e),
     };
     AUTO(exec_result_release) struct exec_result result = { 0 };
@@ -302,6 +320,20 @@ static int run_command(struct step *s, struct work *w, const struct strv *env,
         return failed(s, &result, err);
     *ret = collect(b, w, &spec, &result, err);
     return *ret == NULL ? err->code : 0;
+}
+
+/* What the step prints is seen, and kept, without the secrets that it was given. */
+static int run_redacted(struct step *s, struct work *w, const struct strv *env,
+                        const struct layer **ret, struct err *err)
+{
+    struct run *r = s->arg;
+    r->redactor = redactor_new(on_output, s);
+    run_mounts_redact(&r->mounts, r->redactor);
+    int rc = run_command(s, w, env, ret, err);
+    redactor_end(r->redactor);
+    if (rc < 0) /* a runtime may show what it was given */
+        redactor_message(r->redactor, err->msg);
+    return rc;
 }
 
 static int execute(struct step *s, const struct layer **ret, struct err *err)
@@ -316,7 +348,7 @@ static int execute(struct step *s, const struct layer **ret, struct err *err)
     if (rc == 0)
         rc = mount_script(r, w, err);
     if (rc == 0)
-        rc = run_command(s, w, &env, ret, err);
+        rc = run_redacted(s, w, &env, ret, err);
     run_mounts_wipe_env(&r->mounts, &env);
     if (rc == 0)
         build_pack(s->st, *ret);
@@ -329,7 +361,7 @@ int do_run(struct build_stage *st, const struct instr *i, struct err *err)
     if (prepare(&r, err) < 0)
         return err_at(err, i->line, i->line_end);
     if (run_mounts_open(&r.mounts, err) < 0)
-        return step_without_key(st, i, err);
+        return step_without_key(st, i, 0, err);
     AUTO(buf_release) struct buf created_by = BUF_INIT;
     created_by_run(&created_by, &st->state, &r.argv);
     AUTO(key_free) struct key *k = key_of(&r);

@@ -118,9 +118,15 @@ static json_t *options(const char *text)
 }
 
 /*
- * Only what this process could give away itself. Without cgroups nothing keeps
- * a step from a disk whose device node it makes, so it may not make any.
+ * Without cgroups nothing keeps a step from a disk whose device node it makes or finds in what is
+ * mounted, so it may neither make nor open any.
  */
+static bool may_use_devices(const struct bundle *b)
+{
+    return b->spec->insecure || b->cgroup != NULL;
+}
+
+/* Only what this process could give away itself. */
 static json_t *capability_names(const struct bundle *b)
 {
     json_t *list = json_array();
@@ -128,7 +134,7 @@ static json_t *capability_names(const struct bundle *b)
     for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
         if (!b->spec->insecure && !capabilities[i].is_default)
             continue;
-        if (!b->spec->insecure && b->cgroup == NULL && i == CAP_MKNOD)
+        if (i == CAP_MKNOD && !may_use_devices(b))
             continue;
         if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
             json_array_append_new(list, json_string(capabilities[i].name));
@@ -228,14 +234,21 @@ static json_t *mount_object(const char *target, const char *type, const char *so
     return m;
 }
 
-static json_t *step_mount(const struct bundle_mount *m)
+/* What the source's own mount forbids has to be said again: mounting it read-only forgets that. */
+static json_t *bind_mount(const struct bundle *b, const struct bundle_mount *m)
 {
-    if (m->is_secret)
-        return mount_object(m->target, "bind", m->source,
-                            options("bind,ro,rprivate,nosuid,nodev,noexec"));
+    AUTO(mem_free)
+    char *o = str_printf("bind,rprivate%s%s", m->read_only || m->is_secret ? ",ro" : "",
+                         m->is_secret          ? ",nosuid,nodev,noexec"
+                         : !may_use_devices(b) ? ",nodev"
+                                               : "");
+    return mount_object(m->target, "bind", m->source, options(o));
+}
+
+static json_t *step_mount(const struct bundle *b, const struct bundle_mount *m)
+{
     if (m->source != NULL)
-        return mount_object(m->target, "bind", m->source,
-                            options(m->read_only ? "bind,ro,rprivate" : "bind,rprivate"));
+        return bind_mount(b, m);
     AUTO(buf_release) struct buf o = BUF_INIT;
     buf_adds(&o, "nosuid"); /* builds run what they have put into a tmpfs */
     if (m->mode != 0)
@@ -287,7 +300,7 @@ static json_t *mounts(const struct bundle *b)
     add_host_file(b, list, b->resolv_conf, b->resolv_conf_target);
     add_host_file(b, list, b->hosts, b->hosts_target);
     for (size_t i = 0; i < b->n_mounts; i++)
-        json_array_append_new(list, step_mount(&b->mounts[i]));
+        json_array_append_new(list, step_mount(b, &b->mounts[i]));
     return list;
 }
 

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,11 +68,17 @@ static int mount_root(const struct helper_order *o, const char *root, struct err
     return overlay_mount(&ov, root, err);
 }
 
+static int open_by(int dirfd, const char *path, uint64_t resolve)
+{
+    struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = resolve };
+
+    return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+}
+
 /* With below, nothing that somebody else writes to can lead us elsewhere. */
 static int open_source(const struct helper_mount *m, struct err *err)
 {
-    struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+    uint64_t resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
     AUTO(fd_close) int dir = AT_FDCWD;
 
     if (*m->below != '\0') {
@@ -79,9 +86,9 @@ static int open_source(const struct helper_mount *m, struct err *err)
         if (dir < 0)
             return err->code;
     } else {
-        how.resolve = 0;
+        resolve = 0;
     }
-    int fd = (int)syscall(SYS_openat2, dir, *m->source ? m->source : ".", &how, sizeof(how));
+    int fd = open_by(dir, *m->source ? m->source : ".", resolve);
     if (fd < 0)
         return err_sys(err, errno, "cannot mount '%s'", m->source);
     return fd;
@@ -177,19 +184,55 @@ static int check_system_dirs(int rootfd, struct err *err)
     return 0;
 }
 
+/* Of the first n mounts the one that path lies in, or NULL. */
+static const struct helper_mount *mount_around(const struct helper_order *o, size_t n,
+                                               const char *path)
+{
+    while (n-- > 0)
+        if (path_is_below(path, o->mounts[n].target))
+            return &o->mounts[n];
+    return NULL;
+}
+
+/*
+ * The runtime finds the rest of a path in a mount itself, and not every one minds where links lead:
+ * into /proc, say (CVE-2024-21626). Inside the mount they may.
+ */
+static int check_nested(const struct helper_order *o, size_t n, const char *path, struct err *err)
+{
+    const struct helper_mount *around = mount_around(o, n, path);
+
+    if (around == NULL || around->kind == HELPER_MOUNT_STUB_DIR ||
+        around->kind == HELPER_MOUNT_STUB_FILE)
+        return 0;
+    AUTO(mem_free) char *source = str_printf("%s/%s", o->dir, around->name);
+    AUTO(fd_close) int dir = open(source, O_PATH | O_CLOEXEC);
+    if (dir < 0)
+        return err_sys(err, errno, "cannot open '%s'", source);
+    AUTO(fd_close)
+    int fd =
+        open_by(dir, path + strlen(around->target) + 1, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+    if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+        return err_set(err, ERR_USAGE, "cannot use '/%s': a link leads out of the mount on '/%s'",
+                       path, around->target);
+    return 0;
+}
+
 static int make_mount_points(const struct helper_order *o, int rootfd, struct stubs *stubs,
                              struct err *err)
 {
     for (size_t i = 0; i < o->n_mounts; i++) {
         const struct helper_mount *m = &o->mounts[i];
         bool is_dir = false;
-        if (prepare_mount(o, m, &is_dir, err) < 0)
+        if (prepare_mount(o, m, &is_dir, err) < 0 || check_nested(o, i, m->target, err) < 0)
             return err->code;
         if (m->makes_stub && stubs_make(stubs, m->target, is_dir, err) < 0)
             return err->code;
         if (m->makes_stub && m->kind == HELPER_MOUNT_STUB_DIR)
             stubs_set_mode(stubs, m->target, 01777); /* runtimes give a tmpfs its mount point's */
     }
+    if (check_nested(o, o->n_mounts, o->cwd, err) < 0)
+        return err->code;
     return check_system_dirs(rootfd, err);
 }
 
@@ -213,6 +256,20 @@ static int wait_for(pid_t pid)
     return WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
 }
 
+/*
+ * A core file would lie in the layer, or beside our files, with all that its process was given. A
+ * step that wants some may raise this.
+ */
+static void no_core_files(void)
+{
+    struct rlimit core;
+
+    if (getrlimit(RLIMIT_CORE, &core) < 0)
+        return;
+    core.rlim_cur = 0;
+    setrlimit(RLIMIT_CORE, &core);
+}
+
 static int run_runtime(const struct helper_order *o, int *ret_status, struct err *err)
 {
     if (chdir(o->dir) < 0)
@@ -222,6 +279,7 @@ static int run_runtime(const struct helper_order *o, int *ret_status, struct err
         return err_sys(err, errno, "cannot start the container runtime");
     if (pid == 0) {
         reset_signals();
+        no_core_files();
         syscall(SYS_close_range, 3U, ~0U, 0);
         execv(o->runtime.v[0], o->runtime.v);
         _exit(127);

@@ -41,6 +41,7 @@ struct helper_mount {
 struct helper_order {
     char *dir;           /* the step's directory, absolute */
     char *upper;         /* absolute */
+    char *cwd;           /* of the command, as a target */
     uint64_t n_config;   /* bytes of the runtime's specification */
     char *cgroup;        /* name to remove afterwards, or "" */
     struct strv lowers;  /* lowest first */

@@ -8,6 +8,7 @@ void helper_order_release(struct helper_order *o)
 {
     mem_free(o->dir);
     mem_free(o->upper);
+    mem_free(o->cwd);
     mem_free(o->cgroup);
     strv_release(&o->lowers);
     strv_release(&o->runtime);
@@ -57,6 +58,7 @@ void helper_order_write(const struct helper_order *o, struct buf *b)
 {
     put(b, o->dir);
     put(b, o->upper);
+    put(b, o->cwd);
     put(b, o->cgroup);
     put_int(b, (long)o->n_config);
     put_list(b, &o->lowers);
@@ -142,6 +144,7 @@ int helper_order_read(const char *p, size_t n, struct helper_order *ret, struct 
     AUTO(helper_order_release) struct helper_order o = { .dir = str_dup(take(&t)) };
 
     o.upper = str_dup(take(&t));
+    o.cwd = str_dup(take(&t));
     o.cgroup = str_dup(take(&t));
     o.n_config = (uint64_t)take_int(&t);
     take_list(&t, &o.lowers);

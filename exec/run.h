@@ -29,8 +29,9 @@ enum exec_mount_kind {
 #define EXEC_FILE_MAX (16u << 20) /* bytes of one EXEC_MOUNT_FILE */
 /*
  * A mount point that is missing is made for the step, with its parents, and taken away again.
- * One below another mount's target lies in that. On "/", "/dev", and in /proc and /sys nothing can
- * be mounted: ERR_USAGE. tmpfs, as Docker's: programs in it can be run.
+ * One below another mount's target lies in that, and no link may lead it out of there. On "/",
+ * "/dev", and in /proc and /sys nothing can be mounted: ERR_USAGE. tmpfs, as Docker's: programs in
+ * it can be run.
  */
 struct exec_mount {
     enum exec_mount_kind kind;
@@ -62,7 +63,7 @@ struct exec_spec {
     const struct view *view; /* of the same layers */
     const struct strv *argv; /* argv[0] is looked up in the container's PATH */
     const struct strv *env;
-    const char *cwd; /* absolute */
+    const char *cwd; /* absolute; in a mount no link may lead it out of there */
     const struct user_ids *user;
     const char *hostname;         /* NULL: "buildkitsandbox" */
     const struct strv *add_hosts; /* "name:ip", or NULL */

@@ -378,7 +378,11 @@ static int write_order(const struct step *s, const struct plan *p, int dirfd, st
     AUTO(mem_free) char *bundle = path_join(s->dir, HELPER_MEMORY);
     AUTO(buf_release) struct buf text = BUF_INIT;
 
+    AUTO(mem_free) char *cwd = real_target(s, s->spec->cwd, err);
+    if (cwd == NULL)
+        return err->code;
     o.upper = str_dup(s->upper);
+    o.cwd = str_dup(cwd + 1);
     o.cgroup = group_of(s);
     o.no_devices = !s->runtime->cgroups && !s->spec->insecure;
     strv_copy(&o.lowers, s->lowers);

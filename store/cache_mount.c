@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,7 +12,6 @@
 
 #define DIR_NAME "cache-mounts"
 #define LOCKS ".lock"
-#define WAIT_MS 50
 #define PRIVATE_BITS 10 /* directories of one name, as a power of two */
 
 struct cache_mount {
@@ -73,21 +71,6 @@ static uint64_t place(const struct opening *o, unsigned n)
     return (at >> 2 & ~((UINT64_C(1) << PRIVATE_BITS) - 1)) | n;
 }
 
-/* Waits by looking again: a lock's own wait cannot be cancelled. */
-static int wait_for(struct opening *o, bool exclusive, struct cancel *cancel, struct err *err)
-{
-    for (;;) {
-        int got = exclusive ? lock_try_byte(o->lock, place(o, 0), err)
-                            : lock_try_share_byte(o->lock, place(o, 0), err);
-        if (got != 0)
-            return got < 0 ? got : 0;
-        struct pollfd p = { .fd = cancel_fd(cancel), .events = POLLIN };
-        poll(&p, 1, WAIT_MS);
-        if (cancel_check(cancel, err) < 0)
-            return err->code;
-    }
-}
-
 /* The first number that nobody uses. */
 static int take_free(struct opening *o, unsigned *ret, struct err *err)
 {
@@ -106,11 +89,12 @@ static int take_free(struct opening *o, unsigned *ret, struct err *err)
 
 static int take_lock(struct opening *o, struct cancel *cancel, struct err *err)
 {
+    bool exclusive = o->spec->sharing == CACHE_LOCKED || o->spec->anew;
     char hex[DIGEST_HEX_LEN + 1];
     unsigned n = 0;
     int rc = o->spec->sharing == CACHE_PRIVATE
                  ? take_free(o, &n, err)
-                 : wait_for(o, o->spec->sharing == CACHE_LOCKED || o->spec->anew, cancel, err);
+                 : lock_await_byte(o->lock, place(o, 0), exclusive, cancel, err);
 
     if (rc < 0)
         return rc;

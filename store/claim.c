@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <string.h>
 
-#define CLAIM_POLL_MS 50
+#define LOOK_AGAIN_MS 50
 
 static int set_lock(int fd, int cmd, short type, uint64_t at)
 {
@@ -50,6 +50,19 @@ int unlock_byte(int fd, uint64_t at, struct err *err)
     return set_lock(fd, F_OFD_SETLK, F_UNLCK, at) < 0 ? err_sys(err, errno, "cannot unlock") : 0;
 }
 
+int lock_await_byte(int fd, uint64_t at, bool exclusive, struct cancel *cancel, struct err *err)
+{
+    for (;;) {
+        int got = try_lock(fd, exclusive ? F_WRLCK : F_RDLCK, at, err);
+        if (got != 0)
+            return got < 0 ? got : 0;
+        struct pollfd p = { .fd = cancel_fd(cancel), .events = POLLIN };
+        poll(&p, 1, LOOK_AGAIN_MS);
+        if (cancel_check(cancel, err) < 0)
+            return err->code;
+    }
+}
+
 static int open_locks(struct store *s, struct err *err)
 {
     int fd = openat(s->dirfd, "layers.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -77,8 +90,6 @@ int store_claim(struct store *s, enum claim_kind kind, const struct digest *d, s
     return TAKE_FD(fd);
 }
 
-/* A step may take minutes, so this waits by looking again: a lock's own wait cannot be cancelled.
- */
 int record_claim(struct store *s, const struct cache_key *key, struct cancel *cancel,
                  struct err *err)
 {
@@ -86,15 +97,8 @@ int record_claim(struct store *s, const struct cache_key *key, struct cancel *ca
 
     if (fd < 0)
         return fd;
-    for (;;) {
-        int got = lock_try_byte(fd, claim_place(CLAIM_RECORD, &key->d), err);
-        if (got < 0)
-            return err_wrap(err, "'%s/layers.lock'", s->root);
-        if (got)
-            return TAKE_FD(fd);
-        struct pollfd p = { .fd = cancel_fd(cancel), .events = POLLIN };
-        poll(&p, 1, CLAIM_POLL_MS);
-        if (cancel_check(cancel, err) < 0)
-            return err->code;
-    }
+    int rc = lock_await_byte(fd, claim_place(CLAIM_RECORD, &key->d), true, cancel, err);
+    if (rc == ERR_CANCELLED)
+        return rc;
+    return rc < 0 ? err_wrap(err, "'%s/layers.lock'", s->root) : TAKE_FD(fd);
 }

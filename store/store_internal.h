@@ -2,6 +2,7 @@
 #ifndef SHALE_STORE_STORE_INTERNAL_H
 #define SHALE_STORE_STORE_INTERNAL_H
 
+#include "base/cancel.h"
 #include "base/map.h"
 #include "store/index_internal.h"
 #include "store/store.h"
@@ -49,5 +50,10 @@ int lock_try_byte(int fd, uint64_t at, struct err *err);
 /* The same for a lock that several can have; one that was exclusive becomes such. */
 int lock_try_share_byte(int fd, uint64_t at, struct err *err);
 int unlock_byte(int fd, uint64_t at, struct err *err);
+/*
+ * Waits for such a lock by looking again, for hours if need be: a lock's own wait cannot be
+ * cancelled. cancel (may be NULL) ends it: ERR_CANCELLED.
+ */
+int lock_await_byte(int fd, uint64_t at, bool exclusive, struct cancel *cancel, struct err *err);
 
 #endif

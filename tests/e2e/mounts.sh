@@ -166,6 +166,32 @@ END
     eq $'a\nsub' "$(inside cat /second)"
 }
 
+t_a_link_in_a_mount_leads_no_mount_and_no_directory_out_of_it() {
+    mkdir -p ctx/d/real ctx/d/real/sub
+    ln -s /proc ctx/d/p
+    ln -s ../proc/sys ctx/d/q
+    ln -s /proc/self/fd/7 ctx/d/f
+    ln -s real ctx/d/in
+    for target in p/sys p q/kernel f in/../proc/sys; do
+        for type in tmpfs cache bind,source=d/real; do
+            printf 'FROM base:1\nRUN --mount=source=d,target=/m,rw --mount=type=%s,target=/m/%s true\n' \
+                "$type" "$target" | dockerfile
+            case $target in
+            in*) build ;; # /m/proc/sys
+            *) build_fails && says "a link leads out of the mount on '/m'" ;;
+            esac
+        done
+    done
+    for cwd in f q p/self; do
+        printf 'FROM base:1\nWORKDIR /m/%s\nRUN --mount=source=d,target=/m true\n' $cwd | dockerfile
+        build_fails
+        says "cannot use '/m/$cwd': a link leads out of the mount on '/m'"
+    done
+    printf 'FROM base:1\nWORKDIR /m/in\nRUN --mount=source=d,target=/m,rw --mount=type=tmpfs,target=/m/in/sub %s\n' \
+        'test "$(pwd -P)" = /m/real && grep -q " /m/real/sub tmpfs" /proc/mounts' | dockerfile
+    build
+}
+
 t_a_tmpfs_has_its_size_and_the_mode_of_what_it_is_on() {
     dockerfile <<'END'
 FROM base:1
@@ -329,6 +355,18 @@ END
     eq 3 "$(find "$SHALE_ROOT/cache-mounts" -mindepth 1 -maxdepth 1 -type d | wc -l)"
 }
 
+t_mounts_of_one_cache_in_a_step_show_one_directory() {
+    dockerfile <<'END'
+FROM base:1
+RUN --mount=type=cache,id=x,target=/p,sharing=private --mount=type=cache,id=x,target=/s \
+    --mount=type=cache,id=x,target=/q,sharing=private --mount=type=cache,id=x,target=/l,sharing=locked \
+    touch /s/f && test -e /p/f && test -e /q/f && test -e /l/f
+RUN --mount=type=cache,id=y,target=/p,sharing=private --mount=type=cache,id=y,target=/s touch /p/f && test -e /s/f
+END
+    build
+    ran 'id=x' 'id=y'
+}
+
 t_a_killed_build_leaves_its_cache_usable_and_unlocked() {
     dockerfile <<'END'
 FROM base:1
@@ -356,6 +394,13 @@ t_an_unknown_user_fails_the_step_as_docker_says_it() {
     printf 'FROM base:1\nUSER 77:nosuch\nRUN id\n' | dockerfile
     build_fails
     says 'unable to find group nosuch: no matching entries in group file'
+}
+
+t_a_command_that_is_not_there_is_said_once() {
+    printf 'FROM base:1\nRUN ["nosuch"]\n' | dockerfile
+    build_fails
+    eq 1 "$(grep -c '^#.*"nosuch"[^]]*executable file.* not found' log)" "times that it is said"
+    says 'process "nosuch" did not complete successfully: exit code: 1'
 }
 
 t_a_step_has_the_host_name_and_hosts_that_were_asked_for() {

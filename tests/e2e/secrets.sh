@@ -32,6 +32,41 @@ END
     canary_is_nowhere log out all oci.tar
 }
 
+t_what_a_step_prints_of_a_secret_is_not_shown_and_not_kept() {
+    dockerfile <<'END'
+FROM base:1
+RUN --mount=type=secret,id=a,env=A --mount=type=secret,id=k set -x; echo "<$A>"; cat /run/secrets/k >&2; \
+    printf '%s' "${A%e2f}"; sleep 0.3; printf '%s\n' "${A#"${A%e2f}"}"; printf '%s' "${A%e2f}"
+RUN --mount=type=secret,id=a,env=A sh -c "exit 3 # $A" && /bin/false "$A" || nosuch "$A"
+END
+    printf '%s\n' first "$CANARY" >k
+    for progress in plain rawjson tty; do
+        A=$CANARY SHALE_LOG=debug "$SHALE" build --no-cache --progress=$progress --load=false --secret id=a,env=A \
+            --secret id=k,src=k -D ctx >out 2>log && fail "the build succeeds"
+        canary_is_nowhere out log
+        [ $progress = plain ] || continue
+        has log "<***>"
+        has log first
+        grep -q '^#[0-9]* [0-9.]* canary-c0ffee-5d1$' log || fail "what was held back does not come out at the end"
+        has log "nosuch: not found"
+    done
+}
+
+t_a_step_that_crashes_leaves_no_core_file_with_its_secrets() {
+    printf 'FROM base:1\nRUN --mount=type=secret,id=a,env=A ulimit -c; sh -c "kill -SEGV \\$\\$"; ls; ulimit -c unlimited\n' | dockerfile
+    ulimit -c unlimited
+    A=$CANARY build --secret id=a,env=A
+    grep -q '^#[0-9]* [0-9.]* 0$' log || fail "core files are not off"
+    hasnt log " core"
+    canary_is_nowhere log out
+}
+
+t_a_runtime_that_refuses_a_variable_does_not_show_it() {
+    printf 'FROM base:1\nRUN --mount=type=secret,id=a,env==x true\n' | dockerfile
+    A=$CANARY build_fails --secret id=a,env=A
+    canary_is_nowhere log out
+}
+
 t_a_secret_of_another_value_changes_no_key() {
     printf 'FROM base:1\nRUN --mount=type=secret,id=a,required cat /run/secrets/a | wc -c >/n\n' | dockerfile
     echo one >s

@@ -254,6 +254,32 @@ static void mounts_of_the_step_come_last_and_replace_the_hosts_files(void **stat
     fixture_release(&f);
 }
 
+static void without_cgroups_no_mount_gives_a_device(void **state)
+{
+    static const struct bundle_mount mounts[] = {
+        { .source = "/r/m0", .target = "/a", .read_only = true },
+        { .source = "/r/m1", .target = "/b" },
+    };
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    f.bundle.mounts = mounts;
+    f.bundle.n_mounts = ARRAY_LEN(mounts);
+    json_auto_t *with = bundle_config(&f.bundle);
+    f.bundle.cgroup = NULL;
+    json_auto_t *without = bundle_config(&f.bundle);
+    f.spec.insecure = true;
+    json_auto_t *insecure = bundle_config(&f.bundle);
+    for (size_t i = 0; i < ARRAY_LEN(mounts); i++) {
+        const char *target = mounts[i].target;
+        assert_false(has_string(json_object_get(mount_at(with, target), "options"), "nodev"));
+        assert_true(has_string(json_object_get(mount_at(without, target), "options"), "nodev"));
+        assert_false(has_string(json_object_get(mount_at(insecure, target), "options"), "nodev"));
+    }
+    fixture_release(&f);
+}
+
 static void text_that_is_not_utf_8_still_gives_a_document(void **state)
 {
     struct fixture f;
@@ -443,6 +469,7 @@ int main(void)
         cmocka_unit_test(without_cgroups_no_device_can_be_made),
         cmocka_unit_test(network_is_the_hosts_unless_none),
         cmocka_unit_test(mounts_of_the_step_come_last_and_replace_the_hosts_files),
+        cmocka_unit_test(without_cgroups_no_mount_gives_a_device),
         cmocka_unit_test(text_that_is_not_utf_8_still_gives_a_document),
         cmocka_unit_test(what_is_not_named_is_refused_with_eperm),
         cmocka_unit_test(ordinary_calls_are_allowed_without_conditions),

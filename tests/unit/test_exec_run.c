@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -1105,10 +1106,23 @@ static int run_without_cgroups(struct box *b)
         return 92;
     }
     store_close(s);
-    return run_interactive(b, false, "touch /x && mknod /d b 254 0 2>/dev/null; test $? -ne 0");
+    AUTO(mem_free) char *devices = path_join(b->path, "devices");
+    AUTO(mem_free) char *null = path_join(devices, "null");
+    const struct exec_mount mounts[] = {
+        { .kind = EXEC_MOUNT_BIND, .source = devices, .target = "/ro", .read_only = true },
+        { .kind = EXEC_MOUNT_BIND, .source = devices, .target = "/rw" },
+    };
+    if (mkdir(devices, 0755) < 0 || mknod(null, S_IFCHR | 0666, makedev(1, 3)) < 0)
+        return 93;
+    b->spec.mounts = mounts;
+    b->spec.n_mounts = ARRAY_LEN(mounts);
+    return run_interactive(b, false,
+                           "touch /x || exit 1; mknod /d b 254 0 2>/dev/null && exit 2;"
+                           "test -c /ro/null && test -c /rw/null || exit 3;"
+                           "for i in /ro /rw; do cat $i/null 2>/dev/null && exit 4; done; true");
 }
 
-static void without_cgroups_steps_run_but_make_no_devices(void **state)
+static void without_cgroups_steps_run_but_neither_make_nor_open_devices(void **state)
 {
     struct box *b = *state;
     int status = 0;
@@ -1314,7 +1328,7 @@ int main(int argc, char **argv)
         CASE(kill_9_of_shale_and_its_helper_leaves_a_cgroup_at_most),
         CASE(interactive_commands_have_our_input_and_output),
         CASE(interactive_commands_can_have_a_terminal),
-        CASE(without_cgroups_steps_run_but_make_no_devices),
+        CASE(without_cgroups_steps_run_but_neither_make_nor_open_devices),
         CASE(several_threads_run_side_by_side),
         CASE(no_file_stays_open),
     };
