@@ -78,11 +78,13 @@ static struct entry *find(const struct map *m, const char *key, uint64_t hash)
     return NULL;
 }
 
+/* Into a free slot or one of a deleted entry, so that a key put and deleted over and over stays
+ * near. */
 static void slot_put(struct map *m, size_t index)
 {
     size_t s = m->entries[index].hash & (m->n_slots - 1);
 
-    while (m->slots[s] != 0)
+    while (m->slots[s] != 0 && m->entries[m->slots[s] - 1].key != NULL)
         s = (s + 1) & (m->n_slots - 1);
     m->slots[s] = (uint32_t)(index + 1);
 }

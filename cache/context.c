@@ -461,7 +461,20 @@ static enum entry_type type_of(mode_t mode)
     }
 }
 
-static void entry_of(const struct item *it, struct entry *ret)
+/* The name that came first of a file that has several; NULL: it is this one, or the only one. */
+static const char *first_name(struct map *first, const struct item *it)
+{
+    if (!S_ISREG(it->st.st_mode) || it->st.st_nlink < 2)
+        return NULL;
+    AUTO(mem_free)
+    char *file = str_printf("%ju:%ju", (uintmax_t)it->st.st_dev, (uintmax_t)it->st.st_ino);
+    const char *name = map_get(first, file);
+    if (name == NULL)
+        map_set(first, file, it->path);
+    return name;
+}
+
+static void entry_of(const struct item *it, struct map *first, struct entry *ret)
 {
     memset(ret, 0, sizeof(*ret));
     ret->path = it->path;
@@ -472,6 +485,7 @@ static void entry_of(const struct item *it, struct entry *ret)
     ret->mtime_ns = (uint32_t)it->st.st_mtim.tv_nsec;
     ret->content = it->digest;
     ret->target = it->target;
+    ret->hardlink = first_name(first, it);
     if (ret->type == ENTRY_CHAR || ret->type == ENTRY_BLOCK) {
         ret->dev_major = major(it->st.st_rdev);
         ret->dev_minor = minor(it->st.st_rdev);
@@ -484,11 +498,12 @@ static int make_listing(struct scan *s, struct err *err)
 {
     struct context *c = s->c;
     AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
+    AUTO(map_free) struct map *first = map_new(NULL);
     struct context_counts counts = { .read_files = c->counts.read_files + s->read_files,
                                      .read_bytes = c->counts.read_bytes + s->read_bytes };
     for (size_t i = 0; i < s->n; i++) {
         struct entry e;
-        entry_of(&s->items[i], &e);
+        entry_of(&s->items[i], first, &e);
         if (listing_builder_add(b, &e, err) < 0)
             return err_wrap(err, "context");
         counts.files += e.type == ENTRY_FILE;

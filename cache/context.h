@@ -1,8 +1,9 @@
 /*
  * A build context: a directory, seen through its ignore rules as a listing.
  * Only what somebody needs is scanned; a file's bytes are read only when its
- * digest is not remembered (digest_memory.h). Owners are 0:0 and sockets are
- * empty files, as Docker's client sends them.
+ * digest is not remembered (digest_memory.h). Owners are 0:0, sockets are
+ * empty files and names of one file are hard links, as Docker's client sends
+ * them.
  *
  *     context_open -> context_scan* -> context_open_file* -> context_free
  *

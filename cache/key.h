@@ -15,7 +15,7 @@
 #include "base/digest.h"
 #include "base/own.h"
 
-#define KEY_VERSION 1
+#define KEY_VERSION 2
 
 struct key;
 void key_free(struct key *k);

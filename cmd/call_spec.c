@@ -49,7 +49,8 @@ static int find_method(const char *name, enum call_method *ret, struct err *err)
             return 0;
         }
     }
-    return err_set(err, ERR_USAGE, "failed to build: failed to solve: unsupported request frontend.%s", name);
+    return err_set(err, ERR_USAGE,
+                   "failed to build: failed to solve: unsupported request frontend.%s", name);
 }
 
 int call_parse(const struct options *o, struct call *ret, struct err *err)

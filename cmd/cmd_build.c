@@ -1,5 +1,4 @@
 #include "base/fs.h"
-#include "base/fs.h"
 #include "base/log.h"
 #include "cmd/build_request.h"
 #include "cmd/call.h"

@@ -50,7 +50,7 @@ int debug_lint(const json_t *in, bool detail UNUSED, json_t *out, struct err *er
     if (ignore != NULL && (ig = ignore_parse(ignore, strlen(ignore), err)) == NULL)
         return err->code;
     lint_platform_of(&target, &platform);
-    lint_add_globals(&target, json_get_str(in, "target"), &globals);
+    lint_add_globals(&target, &globals);
     struct lint_options o = {
         .build_args = &build_args,
         .globals = &globals,

@@ -194,13 +194,15 @@ static void on_end(void *arg, int id, enum vertex_end how, const char *message, 
     unlock(d);
 }
 
-static void on_warning(void *arg, const char *rule, const char *text, int line)
+static void on_warning(void *arg, const char *rule, const char *text, int line, int line_end)
 {
     struct display *d = arg;
     lock(d);
     MEM_ROOM(d->warnings, d->n_warnings, d->cap_warnings);
     struct warning *w = &d->warnings[d->n_warnings++];
-    *w = (struct warning){ .rule = escaped(rule), .text = escaped(text), .line = line };
+    *w = (struct warning){
+        .rule = escaped(rule), .text = escaped(text), .line = line, .line_end = line_end
+    };
     if (d->ops->warning != NULL)
         d->ops->warning(d, w);
     unlock(d);
@@ -362,7 +364,7 @@ static void add_warnings(struct display *d, const struct build_result *r, bool d
             continue;
         add_about(&d->out, w->rule);
         if (r != NULL && r->dockerfile_name != NULL && d->out.len - before < EXCERPTS_MAX)
-            frame_add_lines(&d->out, r->dockerfile_name, &lines, w->line, w->line);
+            frame_add_lines(&d->out, r->dockerfile_name, &lines, w->line, w->line_end);
         buf_addc(&d->out, '\n');
     }
 }

@@ -48,7 +48,7 @@ struct vertex {
 
 struct warning {
     char *rule, *text;
-    int line;
+    int line, line_end; /* 0: none */
 };
 
 /* All are called with the lock held and write into d->out. Those that are NULL are not called. */

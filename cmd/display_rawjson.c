@@ -104,6 +104,16 @@ static void on_note(struct display *d, struct vertex *v, const char *text)
     print(d, "notes", o);
 }
 
+/* As BuildKit has them: one range for each line. */
+static json_t *ranges(int first, int last)
+{
+    json_t *list = json_array();
+    for (int i = first; i == first || i <= last; i++)
+        json_array_append_new(list,
+                              json_pack("{s:{s:i},s:{s:i}}", "start", "line", i, "end", "line", i));
+    return list;
+}
+
 static void warning(struct display *d, const struct warning *w)
 {
     json_t *o = json_object();
@@ -122,9 +132,7 @@ static void warning(struct display *d, const struct warning *w)
         set_str(o, "url", about->url);
     }
     if (w->line > 0)
-        json_object_set_new(
-            o, "range",
-            json_pack("[{s:{s:i},s:{s:i}}]", "start", "line", w->line, "end", "line", w->line));
+        json_object_set_new(o, "range", ranges(w->line, w->line_end));
     print(d, "warnings", o);
 }
 

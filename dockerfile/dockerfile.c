@@ -29,6 +29,7 @@ void dockerfile_free(struct dockerfile *df)
 struct builder {
     struct dockerfile *df;
     size_t cap_args, cap_stages, cap_instrs;
+    size_t n_pairs;
 };
 
 static int add_stage(struct builder *b, struct instr *from, struct err *err)
@@ -51,10 +52,21 @@ static int add_stage(struct builder *b, struct instr *from, struct err *err)
     return 0;
 }
 
+static bool has_room_for_pairs(struct builder *b, const struct instr *i)
+{
+    if (i->kind == INSTR_ENV || i->kind == INSTR_LABEL || i->kind == INSTR_ARG)
+        b->n_pairs += i->pairs.n;
+    return b->n_pairs <= DOCKERFILE_MAX_PAIRS;
+}
+
 /* Takes over i, also on failure. */
 static int add_instr(struct builder *b, struct instr *i, struct err *err)
 {
     struct dockerfile *df = b->df;
+    if (!has_room_for_pairs(b, i)) {
+        instr_free(i);
+        return err_set(err, ERR_USAGE, "more than %d variables and labels", DOCKERFILE_MAX_PAIRS);
+    }
     if (i->kind == INSTR_FROM)
         return add_stage(b, i, err);
     if (df->n_stages > 0) {

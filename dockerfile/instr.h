@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #define DOCKERFILE_MAX_STAGES 1000
+#define DOCKERFILE_MAX_PAIRS 20000 /* of ENV, LABEL and ARG; looking for one is linear */
 
 enum instr_kind {
     INSTR_ADD,
@@ -194,6 +195,12 @@ struct instr *instr_expand(const struct instr *i, const struct env_lookup *env, 
                            struct strv *unmatched, struct err *err) OWNED(instr_free);
 
 /*
+ * The words of from= of a RUN's mounts, as written (nothing in them is expanded), in order. A mount
+ * that cannot be read adds nothing: it is refused when it is carried out.
+ */
+void instr_mount_froms(const struct instr *i, char escape, struct strv *ret);
+
+/*
  * A trigger that a base image's configuration (or an earlier stage's ONBUILD)
  * holds: exactly one instruction, with its heredocs. FROM, ONBUILD and
  * MAINTAINER are refused. The error has no line.
@@ -231,11 +238,22 @@ struct dockerfile *dockerfile_from_ast(struct ast *ast, struct err *err) OWNED(d
  * -1: none.
  */
 int dockerfile_stage_named(const struct dockerfile *df, const char *name, size_t before);
-/* The same for COPY --from and from= of mounts, which may also be the stage's number. */
+/* The same for what FROM says, in which BuildKit wants the letters as they are kept: lower case. */
+int dockerfile_stage_base(const struct dockerfile *df, const char *base, size_t before);
+/* As dockerfile_stage_named for COPY --from and from= of mounts, which may also be the stage's
+ * number. */
 int dockerfile_stage_ref(const struct dockerfile *df, const char *from, size_t before);
 /* The stage that --target means: by name only; NULL or empty: the last. ERR_USAGE, no line. */
 int dockerfile_target(const struct dockerfile *df, const char *target, size_t *ret,
                       struct err *err);
+/*
+ * What FROM sees before the first ARG: the platform's variables and TARGETSTAGE (--target as it was
+ * given, else the last stage's name, else "default"); a build argument of such a name comes first.
+ * All are "K=V"; platform and build_args may be NULL. ret is cleared first.
+ */
+void dockerfile_globals(const struct dockerfile *df, const char *target,
+                        const struct strv *platform, const struct strv *build_args,
+                        struct strv *ret);
 /* ERR_USAGE when stages take from each other in a circle; the line is that which closes it. */
 int dockerfile_check_circles(const struct dockerfile *df, struct err *err);
 

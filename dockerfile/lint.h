@@ -57,7 +57,7 @@ struct lint_options {
     const struct strv *build_args;        /* "K=V" */
     const struct strv *globals;           /* "K=V" that FROM sees: BUILDPLATFORM, TARGETARCH, ... */
     const struct lint_platform *platform; /* target */
-    const char *target;                   /* NULL: the last stage */
+    const char *target;          /* NULL: the last stage; TARGETSTAGE, which FROM sees too */
     bool all_stages;             /* also those that the target does not need, unless there is one */
     const struct ignore *ignore; /* NULL: there are no ignore rules */
     void *arg;

@@ -51,21 +51,9 @@ static int read_args(const struct linter *l, const struct strv *build_args, stru
     return 0;
 }
 
-/* The platform's variables; a build argument of that name comes first. */
-static void predefined(const struct linter *l, struct strv *ret)
-{
-    strv_clear(ret);
-    for (size_t i = 0; l->o->globals != NULL && i < l->o->globals->n; i++) {
-        const char *pair = l->o->globals->v[i];
-        AUTO(mem_free) char *key = str_ndup(pair, strcspn(pair, "="));
-        const char *given = l->o->build_args != NULL ? env_get(l->o->build_args, key) : NULL;
-        env_set(ret, key, given != NULL ? given : env_get(l->o->globals, key));
-    }
-}
-
 int lint_globals(struct linter *l, struct err *err)
 {
-    predefined(l, &l->globals);
+    dockerfile_globals(l->df, l->o->target, l->o->globals, l->o->build_args, &l->globals);
     if (read_args(l, l->o->build_args, &l->globals, err) < 0)
         return err->code;
     lint_names(&l->globals, &l->declared);
@@ -81,7 +69,7 @@ void lint_default_args(struct linter *l)
 {
     struct err ignored = ERR_INIT;
     AUTO(strv_release) struct strv globals = STRV_INIT;
-    predefined(l, &globals);
+    dockerfile_globals(l->df, l->o->target, l->o->globals, l->o->build_args, &globals);
     if (l->o->is_image_name == NULL || read_args(l, NULL, &globals, &ignored) < 0)
         return;
     for (size_t i = 0; i < l->df->n_stages; i++) {
@@ -202,7 +190,7 @@ static int one_from(struct linter *l, size_t index, struct err *err)
     if (*r.word == '\0')
         return err_set(err, ERR_USAGE, "base name (%s) should not be blank", from->from.base);
     s->base = str_dup(r.word);
-    s->base_stage = dockerfile_stage_named(l->df, s->base, index);
+    s->base_stage = dockerfile_stage_base(l->df, s->base, index);
     if (from->from.platform != NULL && from_platform(l, from, s, err) < 0)
         return err->code;
     const char *name = l->df->stages[index].name;

@@ -25,15 +25,10 @@ static void need(struct linter *l, int index);
 
 static void need_mounts(struct linter *l, size_t index, const struct instr *i)
 {
-    struct env_lookup none = env_lookup_none();
-    for (size_t k = 0; k < i->run.mount_specs.n; k++) {
-        struct err ignored = ERR_INIT;
-        AUTO(run_mount_release) struct run_mount m = { .from = NULL };
-        if (run_mount_parse(i->run.mount_specs.v[k], &none, l->df->escape, NULL, &m, &ignored) ==
-                0 &&
-            m.from != NULL)
-            need(l, dockerfile_stage_ref(l->df, m.from, index));
-    }
+    AUTO(strv_release) struct strv froms = STRV_INIT;
+    instr_mount_froms(i, l->df->escape, &froms);
+    for (size_t k = 0; k < froms.n; k++)
+        need(l, dockerfile_stage_ref(l->df, froms.v[k], index));
 }
 
 static void need(struct linter *l, int index)

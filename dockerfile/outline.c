@@ -148,11 +148,8 @@ static char *expand_noting(const struct outliner *l, const char *word, const str
 static int read_global(struct outliner *l, const struct instr *at, const struct instr_pair *p,
                        struct err *err)
 {
-    const struct global *before = find_global(l, p->key);
     struct global *g = &l->globals[l->n_globals++];
     *g = (struct global){ .at = at, .pair = p, .value = str_dup(given(l, p->key)) };
-    if (before != NULL)
-        strv_append(&g->needs, &before->needs);
     if (g->value == NULL && p->value != NULL) {
         g->value = expand_noting(l, p->value, &l->env, &g->needs, err);
         if (g->value == NULL)
@@ -169,8 +166,7 @@ static int read_globals(struct outliner *l, struct err *err)
     for (size_t i = 0; i < l->df->n_args; i++)
         n += l->df->args[i]->pairs.n;
     l->globals = mem_calloc(n + 1, sizeof(*l->globals));
-    if (l->o->globals != NULL)
-        strv_copy(&l->env, l->o->globals);
+    dockerfile_globals(l->df, l->o->target, l->o->globals, l->o->build_args, &l->env);
     for (size_t i = 0; i < l->df->n_args; i++) {
         const struct instr *at = l->df->args[i];
         for (size_t k = 0; k < at->pairs.n; k++) {
@@ -181,8 +177,8 @@ static int read_globals(struct outliner *l, struct err *err)
     return 0;
 }
 
-/* With those that its default came from. */
-static void tell_global(struct outliner *l, const char *key)
+/* Unless it is told; with what its default, and those that it had before, came from to todo. */
+static void tell_one_global(struct outliner *l, const char *key, struct strv *todo)
 {
     const struct global *g = find_global(l, key);
     if (g == NULL || find_item(&l->out->args, key) != NULL)
@@ -192,8 +188,18 @@ static void tell_global(struct outliner *l, const char *key)
                                                      .description = g->pair->comment,
                                                      .line = g->at->line,
                                                      .line_end = g->at->line_end });
-    for (size_t i = 0; i < g->needs.n; i++)
-        tell_global(l, g->needs.v[i]);
+    for (size_t i = (size_t)(g - l->globals) + 1; i-- > 0;) {
+        if (str_eq(l->globals[i].pair->key, key))
+            strv_append(todo, &l->globals[i].needs);
+    }
+}
+
+static void tell_global(struct outliner *l, const char *key)
+{
+    AUTO(strv_release) struct strv todo = STRV_INIT;
+    tell_one_global(l, key, &todo);
+    for (size_t i = 0; i < todo.n; i++)
+        tell_one_global(l, todo.v[i], &todo);
 }
 
 /* Instructions. */
@@ -298,7 +304,7 @@ static int walk_from(struct outliner *l, size_t index, struct err *err)
         return err->code;
     if (def->platform != NULL)
         mem_free(expand_noting(l, def->platform, &l->env, &s->used, err));
-    s->base = dockerfile_stage_named(l->df, base, index);
+    s->base = dockerfile_stage_base(l->df, base, index);
     if (err->code != ERR_NONE || (s->base >= 0 && walk_stage(l, (size_t)s->base, err) < 0))
         return err->code;
     if (s->base >= 0) {
@@ -332,15 +338,11 @@ static int tell_stage(struct outliner *l, int index, struct err *err);
 
 static int tell_mounted(struct outliner *l, size_t index, const struct instr *i, struct err *err)
 {
-    struct env_lookup none = env_lookup_none();
-    for (size_t k = 0; k < i->run.mount_specs.n; k++) {
-        struct err ignored = ERR_INIT;
-        AUTO(run_mount_release) struct run_mount m = { .from = NULL };
-        if (run_mount_parse(i->run.mount_specs.v[k], &none, l->df->escape, NULL, &m, &ignored) ==
-                0 &&
-            m.from != NULL && tell_stage(l, dockerfile_stage_ref(l->df, m.from, index), err) < 0)
+    AUTO(strv_release) struct strv froms = STRV_INIT;
+    instr_mount_froms(i, l->df->escape, &froms);
+    for (size_t k = 0; k < froms.n; k++)
+        if (tell_stage(l, dockerfile_stage_ref(l->df, froms.v[k], index), err) < 0)
             return err->code;
-    }
     return 0;
 }
 

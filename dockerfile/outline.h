@@ -39,7 +39,7 @@ DEFINE_AUTO_VALUE(struct outline, outline_release);
 struct outline_options {
     const struct strv *build_args; /* "K=V" */
     const struct strv *globals;    /* "K=V" that FROM sees: BUILDPLATFORM, ... */
-    const char *target;            /* NULL: the last stage */
+    const char *target;            /* NULL: the last stage; as TARGETSTAGE among the globals */
     void *arg;
     /* Adds the environment of a base image as far as it is known. NULL: none is. */
     void (*base_env)(void *arg, const char *name, struct strv *ret);

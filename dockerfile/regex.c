@@ -21,6 +21,7 @@ struct regex {
     size_t n, cap;
     struct range *ranges;
     size_t n_ranges, cap_ranges;
+    char *literal; /* stands in all that matches; NULL: nothing does. Looked for before it is run */
 };
 
 /* A regex being compiled from p on. */
@@ -35,6 +36,7 @@ void regex_free(struct regex *re)
         return;
     mem_free(re->prog);
     mem_free(re->ranges);
+    mem_free(re->literal);
     mem_free(re);
 }
 
@@ -310,6 +312,38 @@ static bool compile_atom(struct compiler *c)
     }
 }
 
+/* The one character that an instruction reads, if it is ASCII; 0: it is another, or reads none. */
+static char only_char(const struct regex *re, const struct inst *inst)
+{
+    if (inst->op != OP_SET || inst->y != 1 || inst->negated)
+        return '\0';
+    const struct range *r = &re->ranges[inst->x];
+    return r->low == r->high && r->low < 0x80 ? (char)r->low : '\0';
+}
+
+/* The longest row of characters that every way through the program reads. */
+static void find_literal(struct regex *re)
+{
+    AUTO(buf_release) struct buf row = BUF_INIT;
+    AUTO(buf_release) struct buf longest = BUF_INIT;
+    for (size_t pc = 0; pc < re->n;) {
+        const struct inst *inst = &re->prog[pc];
+        char c = only_char(re, inst);
+        if (c != '\0')
+            buf_addc(&row, c);
+        if (c == '\0') {
+            if (row.len > longest.len) {
+                buf_clear(&longest);
+                buf_add(&longest, buf_str(&row), row.len);
+            }
+            buf_clear(&row);
+        }
+        pc = inst->op == OP_SPLIT ? inst->y : pc + 1; /* past what may be left out */
+    }
+    if (longest.len > 0)
+        re->literal = str_dup(buf_str(&longest));
+}
+
 struct regex *regex_compile(const char *expression, struct err *err)
 {
     AUTO(regex_free) struct regex *re = mem_zalloc(sizeof(*re));
@@ -328,6 +362,7 @@ struct regex *regex_compile(const char *expression, struct err *err)
         }
     }
     emit(re, OP_MATCH, 0, 0);
+    find_literal(re);
     return TAKE(re);
 }
 
@@ -432,6 +467,8 @@ static void step(struct run *r)
 /* Runs over all of text; what is reached at its end is in now. */
 static bool run_over(const struct regex *re, const char *text, enum run_mode mode)
 {
+    if (mode != RUN_PREFIX && re->literal != NULL && strstr(text, re->literal) == NULL)
+        return false;
     AUTO(mem_free) size_t *memory = mem_calloc(re->n * 5, sizeof(size_t));
     struct run r = {
         .re = re,

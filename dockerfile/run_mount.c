@@ -402,6 +402,18 @@ static int read_device_field(struct run_device *d, const char *field, struct err
     return 0;
 }
 
+void instr_mount_froms(const struct instr *i, char escape, struct strv *ret)
+{
+    struct env_lookup none = env_lookup_none();
+    for (size_t k = 0; i->kind == INSTR_RUN && k < i->run.mount_specs.n; k++) {
+        struct err ignored = ERR_INIT;
+        AUTO(run_mount_release) struct run_mount m = { .from = NULL };
+        if (run_mount_parse(i->run.mount_specs.v[k], &none, escape, NULL, &m, &ignored) == 0 &&
+            m.from != NULL)
+            strv_add(ret, m.from);
+    }
+}
+
 int run_device_parse(const char *spec, struct run_device *ret, struct err *err)
 {
     AUTO(strv_release) struct strv fields = STRV_INIT;

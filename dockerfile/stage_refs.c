@@ -13,6 +13,12 @@ static int stage_number(const char *text, size_t before)
     return isdigit((unsigned char)*text) && *end == '\0' && n < before ? (int)n : -1;
 }
 
+int dockerfile_stage_base(const struct dockerfile *df, const char *base, size_t before)
+{
+    int i = dockerfile_stage_named(df, base, before);
+    return i >= 0 && str_eq(df->stages[i].name, base) ? i : -1;
+}
+
 int dockerfile_stage_ref(const struct dockerfile *df, const char *from, size_t before)
 {
     int named = dockerfile_stage_named(df, from, before);
@@ -41,6 +47,30 @@ int dockerfile_target(const struct dockerfile *df, const char *target, size_t *r
     }
     *ret = (size_t)i;
     return 0;
+}
+
+static const char *target_name(const struct dockerfile *df, const char *target)
+{
+    if (target != NULL && *target != '\0')
+        return target;
+    const char *last = df->stages[df->n_stages - 1].name;
+    return last != NULL ? last : "default";
+}
+
+void dockerfile_globals(const struct dockerfile *df, const char *target,
+                        const struct strv *platform, const struct strv *build_args,
+                        struct strv *ret)
+{
+    strv_clear(ret);
+    if (platform != NULL)
+        strv_copy(ret, platform);
+    env_set(ret, "TARGETSTAGE", target_name(df, target));
+    for (size_t i = 0; build_args != NULL && i < build_args->n; i++) {
+        const char *pair = build_args->v[i], *equals = strchr(pair, '=');
+        AUTO(mem_free) char *key = str_ndup(pair, strcspn(pair, "="));
+        if (equals != NULL && env_get(ret, key) != NULL)
+            env_set(ret, key, equals + 1);
+    }
 }
 
 /* Circles. */
@@ -72,15 +102,11 @@ static bool follow(struct search *s, size_t stage, const char *from, const struc
 
 static bool follow_mounts(struct search *s, size_t stage, const struct instr *i)
 {
-    struct env_lookup none = env_lookup_none();
-    for (size_t k = 0; k < i->run.mount_specs.n; k++) {
-        struct err ignored = ERR_INIT;
-        AUTO(run_mount_release) struct run_mount m = { .from = NULL };
-        if (run_mount_parse(i->run.mount_specs.v[k], &none, s->df->escape, NULL, &m, &ignored) ==
-                0 &&
-            m.from != NULL && follow(s, stage, m.from, i))
+    AUTO(strv_release) struct strv froms = STRV_INIT;
+    instr_mount_froms(i, s->df->escape, &froms);
+    for (size_t k = 0; k < froms.n; k++)
+        if (follow(s, stage, froms.v[k], i))
             return true;
-    }
     return false;
 }
 
@@ -88,7 +114,7 @@ static bool visit(struct search *s, size_t stage)
 {
     const struct stage *def = &s->df->stages[stage];
     s->marks[stage] = ON_PATH;
-    int base = dockerfile_stage_named(s->df, def->base, stage);
+    int base = dockerfile_stage_base(s->df, def->base, stage);
     bool found = base >= 0 && s->marks[base] == NEW && visit(s, (size_t)base);
     if (base >= 0 && s->marks[base] == ON_PATH && !found) {
         s->closing = def->from;

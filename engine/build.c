@@ -7,6 +7,7 @@
 #include "engine/build_internal.h"
 #include "engine/contexts.h"
 #include "engine/engine_internal.h"
+#include "engine/fetch.h"
 #include "engine/lint_use.h"
 #include "engine/load_dockerfile.h"
 #include <fcntl.h>
@@ -38,6 +39,7 @@ static void build_release(struct build *b)
     strv_release(&b->context_wants);
     strv_release(&b->globals);
     mem_free(b->used_keys);
+    mem_free(b->made_keys);
     mem_free(b->epoch_text);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->phase_changed);
@@ -72,18 +74,13 @@ static int check_syntax(const struct build *b, struct err *err)
 
 /* Variables of FROM lines. */
 
-/* As $TARGETSTAGE: what was asked for, else the last stage's name; NULL: it has none. */
-static const char *target_name(const struct build *b)
-{
-    const char *asked = b->o->target;
-    return asked != NULL && *asked != '\0' ? asked : b->df->stages[b->df->n_stages - 1].name;
-}
-
 static int read_globals(struct build *b, struct err *err)
 {
     struct platform host = platform_host();
     b->platform = b->o->has_platform ? b->o->platform : host;
-    lint_add_globals(&b->platform, target_name(b), &b->globals);
+    AUTO(strv_release) struct strv platform = STRV_INIT;
+    lint_add_globals(&b->platform, &platform);
+    dockerfile_globals(b->df, b->o->target, &platform, &b->o->build_args, &b->globals);
     for (size_t i = 0; i < b->df->n_args; i++) {
         const struct instr_pairs *p = &b->df->args[i]->pairs;
         for (size_t k = 0; k < p->n; k++) {
@@ -201,7 +198,7 @@ static bool has_lost_layers(const struct build *b)
         for (size_t k = 0; k < b->stages[i].state.n_layers; k++)
             if (layer_get(b->store, &b->stages[i].state.layers[k]->diff_id, &ignored) == NULL)
                 return true;
-    return base_images_lost(b) || contexts_lost(b);
+    return base_images_lost(b) || contexts_lost(b) || fetch_lost(b);
 }
 
 static int build_once(struct engine *e, const struct build_options *o, const struct layer **kept,

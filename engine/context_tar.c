@@ -7,30 +7,16 @@
 #include "base/log.h"
 #include "image/layer_tar.h"
 #include "store/feed.h"
-#include <stdio.h>
 #include <string.h>
 
 #define TAR_BLOCK 512
 #define WHITEOUT ".wh."
 #define TOLD_MAX 3 /* names that are left out and said */
 
-/* The sum that a tar header carries of itself, the field counted as blanks. */
-static bool is_tar_header(const unsigned char *p)
-{
-    unsigned long want = 0, sum = 0;
-    char field[9] = { 0 };
-    memcpy(field, p + 148, 8);
-    if (sscanf(field, "%lo", &want) != 1)
-        return false;
-    for (size_t i = 0; i < TAR_BLOCK; i++)
-        sum += i >= 148 && i < 156 ? ' ' : p[i];
-    return sum == want;
-}
-
 bool context_is_archive(const void *head, size_t n)
 {
     return compression_detect(head, n) != COMPRESSION_NONE ||
-           (n >= TAR_BLOCK && is_tar_header(head));
+           (n >= TAR_BLOCK && tar_is_header(head));
 }
 
 /* A name that a layer cannot have. */

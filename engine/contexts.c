@@ -127,8 +127,6 @@ static bool is_file(int dir, const char *path)
 {
     struct stat st;
     struct err ignored = ERR_INIT;
-    if (dir == AT_FDCWD)
-        return stat(path, &st) == 0 && S_ISREG(st.st_mode);
     AUTO(fd_close) int fd = inroot_open(dir, path, O_PATH, 0, &ignored);
     return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
@@ -136,12 +134,34 @@ static bool is_file(int dir, const char *path)
 /* What is there under the name but is no file counts for nothing, as in BuildKit. */
 static int read_optional(int dir, const char *path, struct buf *ret, struct err *err)
 {
-    int rc = dir == AT_FDCWD ? file_read(dir, path, IGNORE_MAX, ret, err)
-                             : inroot_read(dir, path, IGNORE_MAX, ret, err);
+    int rc = inroot_read(dir, path, IGNORE_MAX, ret, err);
     if (rc == 0 || rc == ERR_CANCELLED || is_file(dir, path))
         return rc;
     err_clear(err);
     return ERR_NOT_FOUND;
+}
+
+/* The directory that path's last part is in. */
+static int open_dir_of(const char *path, struct err *err)
+{
+    AUTO(mem_free) char *dir = path_dir(path);
+    return dir_open(AT_FDCWD, dir, err);
+}
+
+int contexts_read_local(const char *path, size_t max, struct buf *ret, struct err *err)
+{
+    if (str_starts(path, "/dev/") || str_starts(path, "/proc/"))
+        return file_read(AT_FDCWD, path, max, ret, err);
+    AUTO(fd_close) int dir = open_dir_of(path, err);
+    return dir < 0 ? dir : inroot_read(dir, path_base(path), max, ret, err);
+}
+
+static int read_own_ignore(const char *dockerfile_path, struct buf *ret, struct err *err)
+{
+    struct err absent = ERR_INIT;
+    AUTO(mem_free) char *name = str_printf("%s.dockerignore", path_base(dockerfile_path));
+    AUTO(fd_close) int dir = open_dir_of(dockerfile_path, &absent);
+    return dir < 0 ? ERR_NOT_FOUND : read_optional(dir, name, ret, err);
 }
 
 bool contexts_is_dir(const char *path)
@@ -153,11 +173,7 @@ bool contexts_is_dir(const char *path)
 int contexts_read_ignore(const char *context, const char *dockerfile_path, struct buf *ret,
                          struct err *err)
 {
-    int rc = ERR_NOT_FOUND;
-    if (dockerfile_path != NULL) {
-        AUTO(mem_free) char *own = str_printf("%s.dockerignore", dockerfile_path);
-        rc = read_optional(AT_FDCWD, own, ret, err);
-    }
+    int rc = dockerfile_path != NULL ? read_own_ignore(dockerfile_path, ret, err) : ERR_NOT_FOUND;
     if (rc != ERR_NOT_FOUND)
         return rc;
     AUTO(fd_close) int dir = dir_open(AT_FDCWD, context, err);

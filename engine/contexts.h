@@ -34,6 +34,12 @@ struct build_context {
 int contexts_read_ignore(const char *context, const char *dockerfile_path, struct buf *ret,
                          struct err *err);
 bool contexts_is_dir(const char *path);
+/*
+ * A file of this machine that the user named, or that stands by its name in a directory that the
+ * user named. Its links are followed within its directory alone, as in BuildKit: what is in there
+ * may be somebody else's. Of /dev and /proc ("/dev/stdin") as the system has it.
+ */
+int contexts_read_local(const char *path, size_t max, struct buf *ret, struct err *err);
 
 struct contexts; /* locked inside */
 void contexts_free(struct contexts *c);

@@ -39,19 +39,6 @@ static struct source *open_bytes(struct copy *c, const char *path, const struct 
     return content_open(*ret_content, l, &e, err);
 }
 
-/* The sum that a tar header carries of itself, the field counted as blanks. */
-static bool is_tar_header(const unsigned char *p)
-{
-    unsigned long want = 0, sum = 0;
-    char field[9] = { 0 };
-    memcpy(field, p + 148, 8);
-    if (sscanf(field, "%lo", &want) != 1)
-        return false;
-    for (size_t i = 0; i < TAR_BLOCK; i++)
-        sum += i >= 148 && i < 156 ? ' ' : p[i];
-    return sum == want;
-}
-
 int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct err *err)
 {
     if (e->size < 16)
@@ -65,7 +52,7 @@ int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct 
     AUTO(source_free) struct source *plain = source_decompress(raw, NULL, &not_one);
     unsigned char block[TAR_BLOCK];
     ssize_t n = plain ? source_read_full(plain, block, sizeof(block), &not_one) : -1;
-    return n == TAR_BLOCK && is_tar_header(block);
+    return n == TAR_BLOCK && tar_is_header(block);
 }
 
 /* What an archive becomes depends on the directories that it finds: all of what is below counts. */
@@ -92,12 +79,6 @@ struct unpack {
     int spool;
     uint64_t used; /* bytes in the spool */
 };
-
-/* rel in the image. */
-static char *below_dest(const struct unpack *u, const char *rel)
-{
-    return *u->a->dest ? str_printf("%s/%s", u->a->dest, rel) : str_dup(rel);
-}
 
 static int spool_file(struct unpack *u, struct entry *e, struct origin *o, struct err *err)
 {
@@ -134,8 +115,8 @@ static int step_into(const struct unpack *u, char **at, char **rest, const char 
         *at = str_dup(str_eq(up, ".") ? "" : up);
         return 0;
     }
-    AUTO(mem_free) char *next = **at ? str_printf("%s/%s", *at, name) : str_dup(name);
-    AUTO(mem_free) char *full = below_dest(u, next);
+    AUTO(mem_free) char *next = copy_below(*at, name);
+    AUTO(mem_free) char *full = copy_below(u->a->dest, next);
     struct entry e;
     if (!plan_find(u->c->plan, full, &e) || e.type != ENTRY_LINK) {
         mem_free(*at);
@@ -171,8 +152,8 @@ static char *place(const struct unpack *u, const char *member, struct err *err)
         if (!str_eq(name, ".") && step_into(u, &at, &rest, name, &links, err) < 0)
             return NULL;
     }
-    AUTO(mem_free) char *rel = *at ? str_printf("%s/%s", at, base) : str_dup(base);
-    return below_dest(u, rel);
+    AUTO(mem_free) char *rel = copy_below(at, base);
+    return copy_below(u->a->dest, rel);
 }
 
 static void own(const struct unpack *u, struct entry *e)

@@ -5,6 +5,13 @@
 #include "dockerfile/glob.h"
 #include <string.h>
 
+char *copy_clean(const char *path)
+{
+    AUTO(mem_free) char *rooted = str_printf("/%s", path);
+    AUTO(mem_free) char *clean = path_clean(rooted);
+    return str_dup(clean + 1);
+}
+
 int copy_not_found(const struct copy *c, const char *path, struct err *err)
 {
     return err_set(err, ERR_USAGE,
@@ -119,14 +126,6 @@ int copy_matches(struct copy *c, const char *pattern, struct err *err)
     return rc;
 }
 
-/* As from the root, and clean; without the slash. */
-static char *clean_source(const char *source)
-{
-    AUTO(mem_free) char *rooted = str_printf("/%s", source);
-    AUTO(mem_free) char *clean = path_clean(rooted);
-    return str_dup(clean + 1);
-}
-
 void copy_want(const struct instr *i, const char *source, struct strv *wants)
 {
     AUTO(mem_free) char *pivot = NULL;
@@ -144,6 +143,6 @@ int copy_source(struct copy *c, const char *source, struct err *err)
 {
     if (c->i->copy.parents)
         return copy_parents(c, source, err);
-    AUTO(mem_free) char *clean = clean_source(source);
+    AUTO(mem_free) char *clean = copy_clean(source);
     return copy_matches(c, clean, err);
 }

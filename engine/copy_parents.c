@@ -5,33 +5,25 @@
  */
 #include "engine/copy_internal.h"
 
-#include "base/fs.h"
 #include "dockerfile/glob.h"
 #include "dockerfile/ignore.h"
 #include <string.h>
 
 #define PIVOT "/./"
 
-static char *clean_rooted(const char *path)
-{
-    AUTO(mem_free) char *rooted = str_printf("/%s", path);
-    AUTO(mem_free) char *clean = path_clean(rooted);
-    return str_dup(clean + 1);
-}
-
 void copy_split_pivot(const char *source, char **ret_pivot, char **ret_pattern)
 {
     const char *at = strstr(source, PIVOT);
     AUTO(mem_free) char *before = str_ndup(source, at ? (size_t)(at - source) : 0);
-    *ret_pivot = clean_rooted(before);
-    *ret_pattern = clean_rooted(at ? at + strlen(PIVOT) : source);
+    *ret_pivot = copy_clean(before);
+    *ret_pattern = copy_clean(at ? at + strlen(PIVOT) : source);
 }
 
 /* A pattern of nothing names no path: BuildKit does not find it either. */
 static int check_required(struct copy *c, const char *pivot, const char *pattern, struct err *err)
 {
-    AUTO(mem_free) char *path = *pivot ? str_printf("%s/%s", pivot, pattern) : str_dup(pattern);
-    AUTO(mem_free) char *clean = clean_rooted(path);
+    AUTO(mem_free) char *path = copy_below(pivot, pattern);
+    AUTO(mem_free) char *clean = copy_clean(path);
     AUTO(mem_free) char *real = NULL;
     if (glob_has_magic(pivot) || glob_has_magic(pattern))
         return 0;

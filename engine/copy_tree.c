@@ -39,6 +39,19 @@ const char *copy_base(const char *path)
     return *base ? base : path;
 }
 
+char *copy_below(const char *dir, const char *rel)
+{
+    return *dir ? str_printf("%s/%s", dir, rel) : str_dup(rel);
+}
+
+char *copy_place(const struct copy *c, const char *dest, const char *name)
+{
+    struct entry there;
+    bool into = *dest == '\0' || c->dest_is_dir ||
+                (plan_find(c->plan, dest, &there) && there.type == ENTRY_DIR);
+    return into ? copy_below(dest, copy_base(name)) : str_dup(dest);
+}
+
 /* Puts one entry of a source at path. */
 static int put(struct copy *c, const struct entry *e, size_t layer, const char *path,
                struct err *err)
@@ -111,15 +124,10 @@ static bool is_taken(const struct subtree *t, const char *rel, uint8_t *states)
     return takes;
 }
 
-static char *place_of(const struct subtree *t, const char *rel)
-{
-    return *t->dest ? str_printf("%s/%s", t->dest, rel) : str_dup(rel);
-}
-
 /* A directory that was not taken itself, once something in it is. */
 static int put_way(struct subtree *t, struct frame *f, struct err *err)
 {
-    AUTO(mem_free) char *path = place_of(t, f->rel);
+    AUTO(mem_free) char *path = copy_below(t->dest, f->rel);
     struct entry there;
     f->is_put = true;
     if (!plan_find(t->c->plan, path, &there))
@@ -131,7 +139,7 @@ static int put_way(struct subtree *t, struct frame *f, struct err *err)
     return plan_put(t->c->plan, &there, NULL, err);
 }
 
-/* Puts a file of a layer as another name of one that came before; false: it is the first. */
+/* Whether a file is another name of one that came before in this walk; *ret_first is its place. */
 static bool find_linked(struct subtree *t, const struct entry *e, size_t layer, const char *path,
                         const char **ret_first)
 {
@@ -145,13 +153,12 @@ static bool find_linked(struct subtree *t, const struct entry *e, size_t layer, 
 static int put_entry(struct subtree *t, const struct entry *e, size_t layer, const char *rel,
                      struct err *err)
 {
-    AUTO(mem_free) char *path = place_of(t, rel);
+    AUTO(mem_free) char *path = copy_below(t->dest, rel);
     const char *first;
     for (size_t i = 0; i < t->n; i++)
         if (!t->frames[i].is_put && put_way(t, &t->frames[i], err) < 0)
             return err->code;
-    if (t->c->from.context == NULL && e->type == ENTRY_FILE &&
-        find_linked(t, e, layer, path, &first))
+    if (e->type == ENTRY_FILE && find_linked(t, e, layer, path, &first))
         return plan_link(t->c->plan, path, first, false, err);
     return put(t->c, e, layer, path, err);
 }
@@ -187,9 +194,7 @@ static int put_below(void *arg, const struct entry *e, size_t layer, struct err 
 static int walk_prefix(struct subtree *t, const char *prefix, char **ret_from, struct err *err)
 {
     size_t n_top = strlen(t->top);
-    AUTO(mem_free)
-    char *path =
-        n_top && *prefix ? str_printf("%s/%s", t->top, prefix) : str_dup(n_top ? t->top : prefix);
+    AUTO(mem_free) char *path = *prefix ? copy_below(t->top, prefix) : str_dup(t->top);
     size_t at = n_top ? n_top + 1 : 0, len = strlen(path);
     *ret_from = NULL;
     for (; at < len; at++) {
@@ -242,16 +247,10 @@ int copy_dir(struct copy *c, const char *top, const char *dest, struct err *err)
 int copy_file(struct copy *c, const char *as_written, const struct entry *e, size_t layer,
               const char *dest, struct err *err)
 {
-    struct entry there;
-    bool into = *dest == '\0' || c->dest_is_dir ||
-                (plan_find(c->plan, dest, &there) && there.type == ENTRY_DIR);
     if (c->exclude != NULL && ignore_match(c->exclude, copy_base(as_written)))
         return 0;
     if (copy_make_dest_dir(c, err) < 0)
         return err->code;
-    if (!into)
-        return put(c, e, layer, dest, err);
-    const char *base = copy_base(as_written);
-    AUTO(mem_free) char *path = *dest ? str_printf("%s/%s", dest, base) : str_dup(base);
+    AUTO(mem_free) char *path = copy_place(c, dest, as_written);
     return put(c, e, layer, path, err);
 }

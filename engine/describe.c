@@ -39,7 +39,7 @@ static int make_outline(struct engine *e, const struct build_options *o, struct 
     AUTO(strv_release) struct strv globals = STRV_INIT;
     struct platform host = platform_host();
     struct asking asking = { .e = e, .platform = o->has_platform ? &o->platform : &host };
-    lint_add_globals(asking.platform, o->target, &globals);
+    lint_add_globals(asking.platform, &globals);
     struct outline_options options = { .build_args = &o->build_args,
                                        .globals = &globals,
                                        .target = o->target,

@@ -2,11 +2,11 @@
  * Files from elsewhere: what a URL gives, and git repositories, as layers of
  * the store. For ADD, for contexts and for named contexts.
  *
- * What a URL was last seen to give is remembered with its ETag and
- * Last-Modified: these only save the transfer; the digest of the content is
- * what enters keys. A git repository is remembered by its commit. Nothing is
- * fetched for what a checksum names and the store has. Credentials are cut
- * from all that is kept or shown. Any thread; one fetch of a thing at a time.
+ * What a URL was last seen to give is remembered with its ETag, which only
+ * saves the transfer (a date does not tell versions apart well enough); the
+ * digest of the content is what enters keys. A git repository is remembered by its commit. Nothing
+ * is fetched for what a checksum names and the store has. Credentials are cut from all that is kept
+ * or shown. Any thread; one fetch of a thing at a time.
  */
 #ifndef SHALE_ENGINE_FETCH_H
 #define SHALE_ENGINE_FETCH_H
@@ -53,5 +53,8 @@ int fetch_git_check(const struct fetch_git *q, struct err *err);
 /* The work tree (the subdirectory's when one is asked for), root's, 0644 or 0755. */
 int fetch_git(struct build *b, const struct fetch_git *q, const struct layer **ret,
               struct err *err);
+
+/* A layer that was given out has left the store since. While one thread has the build. */
+bool fetch_lost(const struct build *b);
 
 #endif

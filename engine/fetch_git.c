@@ -215,6 +215,7 @@ static int set_up_ssh(struct git_fetch *f, struct err *err)
         return err->code;
     if (f->ssh != NULL)
         keys = " -o IdentityFile=none";
+    env_set(&f->box.env, "GIT_ALLOW_PROTOCOL", GIT_PROTOCOLS ":ssh");
     if (sock != NULL)
         env_set(&f->box.env, "SSH_AUTH_SOCK", sock);
     AUTO(mem_free)
@@ -384,7 +385,7 @@ static void note_ref(const struct git_fetch *f, const char *word)
 /* What the reference means, for the whole build. */
 static int resolve(struct git_fetch *f, struct err *err)
 {
-    AUTO(mem_free) char *word = str_printf("%s#%s", f->r.url, f->r.ref);
+    AUTO(mem_free) char *word = str_printf("git %s#%s", f->r.url, f->r.ref);
     struct seen_ref seen;
     git_found_release(&f->found);
     f->found = (struct git_found){ .name = NULL };
@@ -716,6 +717,7 @@ int fetch_git(struct build *b, const struct fetch_git *q, const struct layer **r
     const struct layer *l = fetch_tree(&f, err);
     if (l == NULL)
         return err->code;
+    fetch_gave(b, l);
     *ret = l;
     return 0;
 }

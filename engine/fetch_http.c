@@ -136,6 +136,26 @@ void fetch_saw(struct build *b, const char *word, const void *p, size_t n)
     pthread_mutex_unlock(&b->lock);
 }
 
+#define GAVE "layer " /* and its diff id -> the layer */
+
+void fetch_gave(struct build *b, const struct layer *layer)
+{
+    AUTO(mem_free) char *word = str_printf(GAVE "%s", DIGEST_S(&layer->diff_id.d));
+    fetch_saw(b, word, &layer, sizeof(layer));
+}
+
+bool fetch_lost(const struct build *b)
+{
+    const char *key;
+    void *value;
+    struct err ignored = ERR_INIT;
+    for (size_t i = 0; map_next(b->fetched, &i, &key, &value);)
+        if (str_starts(key, GAVE) &&
+            layer_get(b->store, &(*(const struct layer **)value)->diff_id, &ignored) == NULL)
+            return true;
+    return false;
+}
+
 /* --- checksums -------------------------------------------------------------------------------- */
 
 static const struct {
@@ -186,7 +206,7 @@ struct fetch {
     struct buf authorization;
     /* remembered */
     const struct layer *hint;
-    char *etag, *modified;
+    char *etag, *from; /* of the answer that hint is */
     /* what came */
     int spool;
     uint64_t size;
@@ -201,7 +221,7 @@ static void fetch_release(struct fetch *f)
     mem_free(f->shown);
     secret_wipe(&f->authorization);
     mem_free(f->etag);
-    mem_free(f->modified);
+    mem_free(f->from);
     fd_close(f->spool);
     http_response_release(&f->answer);
 }
@@ -273,27 +293,44 @@ static void load_hint(struct fetch *f)
     if (j == NULL)
         return;
     f->etag = str_dup(json_get_str(j, "etag"));
-    f->modified = str_dup(json_get_str(j, "modified"));
+    f->from = str_dup(json_get_str(j, "from"));
 }
 
-/* A date of modification tells versions apart only when it was some time ago (RFC 9110, 8.8.2). */
-static bool is_strong_date(const struct http_response *r, const char *modified)
+/*
+ * Who answered in the end, as a digest: redirects may lead through what is secret. Of the query
+ * nothing, as signatures in it are other ones each time.
+ */
+static void answered_from(const struct fetch *f, char hex[DIGEST_STR_LEN + 1])
 {
-    const char *date = http_header(r, "date");
-    int64_t now = date ? http_date(date) : -1, then = http_date(modified);
-    return then >= 0 && now >= 0 && now - then >= 60;
+    AUTO(mem_free) char *place = url_show(f->answer.url);
+    struct digest d;
+    digest_of(place, strlen(place), &d);
+    digest_str(&d, hex);
+}
+
+/*
+ * An ETag tells versions of one resource apart, and a URL that redirects may lead to another by
+ * now, for which the same words mean other content.
+ */
+static bool is_hint_good(const struct fetch *f)
+{
+    char from[DIGEST_STR_LEN + 1];
+    const char *etag = http_header(&f->answer, "etag");
+    answered_from(f, from);
+    return f->from != NULL && str_eq(f->from, from) && (etag == NULL || str_eq(etag, f->etag));
 }
 
 static void keep_hint(struct fetch *f, const struct layer *layer)
 {
     const char *etag = http_header(&f->answer, "etag");
-    const char *modified = http_header(&f->answer, "last-modified");
+    char from[DIGEST_STR_LEN + 1];
     AUTO(buf_release) struct buf note = BUF_INIT;
     json_auto_t *j = json_object();
-    if (etag != NULL && *etag != '\0' && strlen(etag) <= HINT_MAX)
+    answered_from(f, from);
+    if (etag != NULL && *etag != '\0' && strlen(etag) <= HINT_MAX) {
         json_object_set_new(j, "etag", json_from_str(etag));
-    if (modified != NULL && strlen(modified) <= HINT_MAX && is_strong_date(&f->answer, modified))
-        json_object_set_new(j, "modified", json_from_str(modified));
+        json_object_set_new(j, "from", json_from_str(from));
+    }
     json_write(j, &note);
     AUTO(key_free) struct key *k = url_key(f);
     fetch_remember(f->b, k, layer, f->shown, &note);
@@ -405,24 +442,31 @@ static int ask_once(struct fetch *f, const struct strv *headers, struct err *err
 }
 
 /* Asks again when a connection that stood broke off. */
+static int ask_patiently(struct fetch *f, const struct strv *headers, struct err *err)
+{
+    for (int n = 1;; n++) {
+        int rc = ask_once(f, headers, err);
+        if (rc == 0 || !http_is_broken_off(err) || n == TRIES)
+            return rc;
+        log_debug("engine", "asked again: %s", err->msg);
+        err_clear(err);
+        if (http_wait(f->http, RETRY_MS * n, err) < 0)
+            return err->code;
+    }
+}
+
 static int ask(struct fetch *f, struct err *err)
 {
     AUTO(strv_release) struct strv headers = STRV_INIT;
     if (f->q->checksum == NULL && f->hint != NULL && f->etag != NULL)
         strv_addf(&headers, "If-None-Match: %s", f->etag);
-    else if (f->q->checksum == NULL && f->hint != NULL && f->modified != NULL)
-        strv_addf(&headers, "If-Modified-Since: %s", f->modified);
-    for (int n = 1;; n++) {
-        int rc = ask_once(f, &headers, err);
-        if (rc == 0 || !http_is_broken_off(err) || n == TRIES)
-            break;
-        log_debug("engine", "asked again: %s", err->msg);
-        err_clear(err);
-        if (http_wait(f->http, RETRY_MS * n, err) < 0)
-            break;
-    }
-    if (err->code != ERR_NONE)
+    if (ask_patiently(f, &headers, err) < 0)
         return err->code;
+    if (f->answer.status == 304 && headers.n > 0 && !is_hint_good(f)) {
+        strv_clear(&headers);
+        if (ask_patiently(f, &headers, err) < 0)
+            return err->code;
+    }
     bool is_known = f->answer.status == 304 && headers.n > 0;
     if ((f->answer.status < 200 || f->answer.status > 299) && !is_known)
         return err_set(err, ERR_NET, "invalid response status %d", f->answer.status);
@@ -539,7 +583,8 @@ static const struct layer *fetch_url(struct fetch *f, struct err *err)
     const struct layer *known = by_checksum(f);
     if (known != NULL)
         return known;
-    if (f->q->checksum == NULL && fetch_seen(f->b, f->q->url, &known, sizeof(known)))
+    AUTO(mem_free) char *word = str_printf("url %s", f->q->url);
+    if (f->q->checksum == NULL && fetch_seen(f->b, word, &known, sizeof(known)))
         return known;
     load_hint(f);
     if (f->b->o->offline && f->q->checksum == NULL && f->hint != NULL)
@@ -553,7 +598,7 @@ static const struct layer *fetch_url(struct fetch *f, struct err *err)
         return NULL;
     known = f->answer.status == 304 ? f->hint : take(f, err);
     if (known != NULL)
-        fetch_saw(f->b, f->q->url, &known, sizeof(known));
+        fetch_saw(f->b, word, &known, sizeof(known));
     return known;
 }
 
@@ -576,6 +621,7 @@ int fetch_http(struct build *b, const struct fetch_http *q, struct fetched_file 
     const struct layer *l = fetch_url(&f, err);
     if (l == NULL)
         return err->code;
+    fetch_gave(b, l);
     *ret = (struct fetched_file){ .layer = l, .name = TAKE(f.name) };
     return 0;
 }

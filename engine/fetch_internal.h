@@ -17,10 +17,14 @@ void fetch_basic(struct buf *ret, const char *a, const char *b);
 
 /*
  * What a word meant when this build first asked: a copy of n bytes. False: it has not asked yet.
- * The claim on the thing is held between both calls.
+ * The word begins with the kind of thing ("url ", "git "): each kind keeps something else. The
+ * claim on the thing is held between both calls.
  */
 bool fetch_seen(struct build *b, const char *word, void *ret, size_t n);
 void fetch_saw(struct build *b, const char *word, const void *p, size_t n);
+
+/* For fetch_lost. */
+void fetch_gave(struct build *b, const struct layer *layer);
 
 /*
  * What a fetch gave, remembered under k's key: the layer, and note as the record's output (a

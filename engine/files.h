@@ -2,7 +2,7 @@
  * Where COPY, ADD and bind mounts take files from: the build context, a named
  * context, another stage, an image. Each is one file system of entries. A
  * directory of this machine stays one (a struct context: scanned as far as
- * somebody asks, owners 0:0, no xattrs); all else is a stack of layers.
+ * somebody asks, owners 0:0); all else is a stack of layers.
  *
  *     files_open -> look at files.view -> files_origin* / files_stack -> files_release
  *

@@ -48,7 +48,9 @@ static const char *const environment[][2] = {
     { "GIT_TEMPLATE_DIR", "" },
     { "GIT_TERMINAL_PROMPT", "0" },
     { "GIT_ASKPASS", "/bin/false" },
-    { "GIT_ALLOW_PROTOCOL", "https:http:ssh:git" },
+    { "GIT_ALLOW_PROTOCOL", GIT_PROTOCOLS },
+    /* above what a repository could write into its own configuration, and for submodules too */
+    { "GIT_CONFIG_PARAMETERS", "'core.hooksPath=/dev/null' 'core.fsmonitor=false'" },
     { "GIT_NO_REPLACE_OBJECTS", "1" },
 };
 

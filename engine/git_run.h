@@ -15,6 +15,10 @@
 #include "base/cancel.h"
 #include "base/err.h"
 
+/* What it may speak. Not ssh, which would be with the keys of whoever runs us: a repository from
+ * elsewhere could have it fetch theirs as a submodule. */
+#define GIT_PROTOCOLS "https:http:git"
+
 struct git_box {
     struct cancel *cancel; /* borrowed; may be NULL */
     struct strv env;

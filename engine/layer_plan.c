@@ -1,50 +1,12 @@
-#include "engine/layer_plan.h"
+/* What a layer will hold, put together; layer_plan_make.c makes it. */
+#include "engine/layer_plan_internal.h"
 
 #include "base/fs.h"
-#include "base/map.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SET_GROUP_ID 02000
-
-/* What the names of one file have in common, once it was set for all of them. */
-struct group {
-    bool is_set;
-    uint16_t mode;
-    uint32_t uid, gid;
-    int64_t mtime;
-    bool changes, is_seen; /* whether what is below is the same file under the same names */
-    size_t layer;          /* of what is below */
-    const char *first;
-};
-
-struct layer_plan {
-    struct store *store;
-    const struct view *below;
-    bool reads_context; /* a file of it can change under our hands */
-    uint32_t uid, gid;
-    int64_t dir_mtime;
-    uint16_t dir_mode;
-    bool owned; /* new directories do not inherit a group */
-    bool hides; /* something planned takes away what was below it */
-    struct group *groups;
-    size_t n_groups, cap_groups;
-    struct map *planned; /* path -> struct planned */
-    int spool_fd;
-    struct content *content;
-};
-
-/* An entry with strings of its own. */
-struct planned {
-    struct entry e;
-    char *path, *target;
-    size_t group; /* names of one file share it, from 1; 0: it has this name only */
-    struct entry_xattr *xattrs;
-    struct origin origin;
-    bool changes; /* it, or something in it, is not below just so */
-};
 
 static void origin_release(struct origin *o)
 {
@@ -57,6 +19,7 @@ static void planned_free(void *arg)
     struct planned *x = arg;
     mem_free(x->path);
     mem_free(x->target);
+    strv_release(&x->children);
     for (size_t i = 0; i < x->e.n_xattrs; i++) {
         mem_free((void *)(uintptr_t)x->xattrs[i].name);
         mem_free((void *)(uintptr_t)x->xattrs[i].value);
@@ -105,8 +68,7 @@ void plan_new_owner(struct layer_plan *p, uint32_t uid, uint32_t gid)
     p->gid = gid;
 }
 
-/* Whether something planned above path takes away what the view has there. */
-static bool is_hidden(const struct layer_plan *p, const char *path)
+bool plan_hides(const struct layer_plan *p, const char *path)
 {
     AUTO(mem_free) char *above = str_dup(p->hides ? path : "");
     for (char *slash; (slash = strrchr(above, '/')) != NULL;) {
@@ -122,7 +84,7 @@ bool plan_find(const struct layer_plan *p, const char *path, struct entry *ret)
 {
     const struct planned *x = map_get(p->planned, path);
     if (x == NULL)
-        return !is_hidden(p, path) && view_find(p->below, path, ret, NULL);
+        return !plan_hides(p, path) && view_find(p->below, path, ret, NULL);
     if (ret != NULL)
         *ret = x->e;
     return true;
@@ -146,21 +108,38 @@ static struct planned *planned_of(const struct entry *e)
     return x;
 }
 
-static void store_entry(struct layer_plan *p, const struct entry *e, struct origin *o)
-{
-    struct planned *x = planned_of(e);
-    if (o != NULL) {
-        x->origin = *o;
-        memset(o, 0, sizeof(*o));
-    }
-    map_set(p->planned, x->path, x);
-}
-
 static void parent_of(const char *path, struct buf *ret)
 {
     const char *slash = strrchr(path, '/');
     buf_clear(ret);
     buf_add(ret, path, slash ? (size_t)(slash - path) : 0);
+}
+
+static void add_child(struct layer_plan *p, const char *path)
+{
+    AUTO(buf_release) struct buf parent = BUF_INIT;
+    parent_of(path, &parent);
+    struct planned *above = map_get(p->planned, buf_str(&parent));
+    if (above != NULL)
+        strv_add(&above->children, path);
+}
+
+/* A directory over a planned one: what it has in it stays, and what it hides stays hidden. */
+static void store_entry(struct layer_plan *p, const struct entry *e, struct origin *o)
+{
+    struct planned *x = planned_of(e), *old = map_get(p->planned, x->path);
+    if (o != NULL) {
+        x->origin = *o;
+        memset(o, 0, sizeof(*o));
+    }
+    if (old == NULL)
+        add_child(p, x->path);
+    if (old != NULL && old->e.type == ENTRY_DIR && e->type == ENTRY_DIR) {
+        x->e.opaque = x->e.opaque || old->e.opaque;
+        x->children = old->children;
+        old->children = (struct strv)STRV_INIT;
+    }
+    map_set(p->planned, x->path, x);
 }
 
 static void new_dir(struct layer_plan *p, const char *path, const char *parent)
@@ -194,7 +173,7 @@ int plan_dir(struct layer_plan *p, const char *path, struct err *err)
     if (plan_dir(p, buf_str(&parent), err) < 0)
         return err->code;
     struct entry e;
-    if (is_hidden(p, path) || !view_find(p->below, path, &e, NULL)) {
+    if (plan_hides(p, path) || !view_find(p->below, path, &e, NULL)) {
         new_dir(p, path, buf_str(&parent));
         return 0;
     }
@@ -226,24 +205,22 @@ int plan_put(struct layer_plan *p, const struct entry *e, struct origin *o, stru
     return 0;
 }
 
-/* Drops what is planned below path. */
+/* Drops what is planned below a path. */
 static void forget_below(struct layer_plan *p, const char *path)
 {
-    size_t n = strlen(path);
-    const char *key;
-    void *value;
-    for (size_t i = 0; map_next(p->planned, &i, &key, &value);)
-        if (strncmp(key, path, n) == 0 && key[n] == '/')
-            map_del(p->planned, key);
+    struct planned *x = map_get(p->planned, path);
+    for (size_t i = 0; x != NULL && i < x->children.n; i++) {
+        forget_below(p, x->children.v[i]);
+        map_del(p->planned, x->children.v[i]);
+    }
 }
 
 int plan_replace(struct layer_plan *p, const struct entry *e, struct origin *o, struct err *err)
 {
     struct entry there, copy = *e;
     bool exists = plan_find(p, e->path, &there);
-    bool merge = exists && there.type == ENTRY_DIR && e->type == ENTRY_DIR;
-    copy.opaque = merge && there.opaque;
-    if (exists && !merge) {
+    copy.opaque = false;
+    if (exists && !(there.type == ENTRY_DIR && e->type == ENTRY_DIR)) {
         forget_below(p, e->path);
         copy.opaque = e->type == ENTRY_DIR && view_find(p->below, e->path, &there, NULL) &&
                       there.type == ENTRY_DIR;
@@ -314,8 +291,7 @@ void plan_touch(struct layer_plan *p, const char *path, const struct entry *e)
     x->e.mtime = e->mtime;
 }
 
-/* As it will be in the layer; its strings are x's. */
-static struct entry entry_of(const struct layer_plan *p, const struct planned *x)
+struct entry plan_entry_of(const struct layer_plan *p, const struct planned *x)
 {
     struct entry e = x->e;
     const struct group *g = x->group > 0 ? &p->groups[x->group - 1] : NULL;
@@ -335,273 +311,4 @@ int plan_spool(struct layer_plan *p, int workfd, struct err *err)
     if (p->spool_fd < 0)
         return err_sys(err, errno, "cannot make scratch");
     return p->spool_fd;
-}
-
-/* A range of the spool as a source. */
-struct spool_source {
-    struct source s;
-    int fd;
-    uint64_t offset, left;
-};
-
-static ssize_t spool_read(struct source *s, void *buf, size_t n, struct err *err)
-{
-    struct spool_source *x = (struct spool_source *)s;
-    if (n > x->left)
-        n = x->left;
-    if (n == 0)
-        return 0;
-    ssize_t got = pread(x->fd, buf, n, (off_t)x->offset);
-    if (got < 0)
-        return err_sys(err, errno, "cannot read scratch");
-    x->offset += (uint64_t)got;
-    x->left -= (uint64_t)got;
-    return got;
-}
-
-static void spool_free(struct source *s)
-{
-    mem_free(s);
-}
-
-static struct source *spool_source(int fd, uint64_t offset, uint64_t size)
-{
-    struct spool_source *x = mem_zalloc(sizeof(*x));
-    x->s.read = spool_read;
-    x->s.free = spool_free;
-    x->fd = fd;
-    x->offset = offset;
-    x->left = size;
-    return &x->s;
-}
-
-static struct source *open_context(const struct origin *o, struct err *err)
-{
-    int fd = context_open_file(o->context, o->path, err);
-    return fd < 0 ? NULL : source_fd(fd, true);
-}
-
-static struct source *open_layer(struct layer_plan *p, const struct origin *o, struct err *err)
-{
-    struct entry e;
-    if (!listing_find(o->layer->listing, o->path, &e)) {
-        err_set(err, ERR_CORRUPT, "'%s' is not in its layer", o->path);
-        return NULL;
-    }
-    return content_open(p->content, o->layer, &e, err);
-}
-
-/* layer_content_fn */
-static struct source *open_planned(void *arg, const struct entry *e, struct err *err)
-{
-    struct layer_plan *p = arg;
-    const struct planned *x = map_get(p->planned, e->path);
-    const struct origin *o = x ? &x->origin : NULL;
-    switch (o ? o->kind : ORIGIN_NONE) {
-    case ORIGIN_CONTEXT:
-        return open_context(o, err);
-    case ORIGIN_LAYER:
-        return open_layer(p, o, err);
-    case ORIGIN_BYTES:
-        return source_mem(buf_str(&o->bytes), o->bytes.len);
-    case ORIGIN_SPOOL:
-        return spool_source(p->spool_fd, o->offset, o->size);
-    default:
-        err_set(err, ERR_CORRUPT, "no bytes are known for '/%s'", e->path);
-        return NULL;
-    }
-}
-
-static int read_planned(struct layer_plan *p, const struct entry *e, struct buf *ret,
-                        struct err *err)
-{
-    AUTO(source_free) struct source *s = open_planned(p, e, err);
-    if (s == NULL)
-        return err->code;
-    buf_clear(ret);
-    ssize_t n = source_read_full(s, buf_room(ret, e->size + 1), e->size + 1, err);
-    if (n < 0)
-        return err->code;
-    ret->len = (size_t)n;
-    struct digest d;
-    digest_of(ret->data, ret->len, &d);
-    if (ret->len != e->size || !digest_eq(&d, &e->content))
-        return err_set(err, ERR_CORRUPT, "'/%s' is not what it was", e->path);
-    return 0;
-}
-
-static bool same_xattrs(const struct entry *a, const struct entry *b)
-{
-    bool same = a->n_xattrs == b->n_xattrs;
-    for (size_t i = 0; same && i < a->n_xattrs; i++)
-        same = str_eq(a->xattrs[i].name, b->xattrs[i].name) &&
-               a->xattrs[i].len == b->xattrs[i].len &&
-               memcmp(a->xattrs[i].value, b->xattrs[i].value, a->xattrs[i].len) == 0;
-    return same;
-}
-
-/* Times aside, as everywhere where two contents are compared. */
-static bool same_entry(const struct entry *a, const struct entry *b)
-{
-    if (a->type != b->type || a->mode != b->mode || a->uid != b->uid || a->gid != b->gid)
-        return false;
-    if (a->type == ENTRY_FILE && (a->size != b->size || !digest_eq(&a->content, &b->content)))
-        return false;
-    if (a->type == ENTRY_LINK && !str_eq(a->target, b->target))
-        return false;
-    return a->dev_major == b->dev_major && a->dev_minor == b->dev_minor && same_xattrs(a, b);
-}
-
-/* Whether there is below already, just so, what is planned. */
-static bool is_below(const struct layer_plan *p, const struct planned *x, struct entry *there,
-                     size_t *ret_layer)
-{
-    struct entry e = entry_of(p, x);
-    return !e.opaque && !is_hidden(p, x->path) && view_find(p->below, x->path, there, ret_layer) &&
-           same_entry(&e, there);
-}
-
-/* A file with several names: below they have to be names of one file too. */
-static void look_at_name(struct layer_plan *p, const struct planned *x)
-{
-    struct group *g = &p->groups[x->group - 1];
-    struct entry there;
-    size_t layer;
-    if (!is_below(p, x, &there, &layer)) {
-        g->changes = true;
-        return;
-    }
-    const char *first = there.hardlink ? there.hardlink : there.path;
-    if (g->is_seen && (g->layer != layer || !str_eq(g->first, first)))
-        g->changes = true;
-    g->is_seen = true;
-    g->layer = layer;
-    g->first = first;
-}
-
-static void look_at_groups(struct layer_plan *p)
-{
-    const char *path;
-    void *value;
-    for (size_t i = 0; i < p->n_groups; i++)
-        p->groups[i].changes = p->groups[i].is_seen = false;
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
-        if (((struct planned *)value)->group > 0)
-            look_at_name(p, value);
-}
-
-static bool changes_nothing(const struct layer_plan *p, const struct planned *x)
-{
-    struct entry there;
-    size_t layer;
-    if (x->group > 0)
-        return !p->groups[x->group - 1].changes;
-    return is_below(p, x, &there, &layer);
-}
-
-static void mark_with_parents(struct layer_plan *p, struct planned *x)
-{
-    AUTO(mem_free) char *path = str_dup(x->path);
-    while (x != NULL && !x->changes) {
-        x->changes = true;
-        char *slash = strrchr(path, '/');
-        if (slash == NULL)
-            return;
-        *slash = '\0';
-        x = map_get(p->planned, path);
-    }
-}
-
-/* A layer holds what is not below it already, and the directories that lead there. */
-static void mark_changes(struct layer_plan *p)
-{
-    const char *path;
-    void *value;
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
-        ((struct planned *)value)->changes = false;
-    look_at_groups(p);
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
-        if (!changes_nothing(p, value))
-            mark_with_parents(p, value);
-}
-
-/*
- * The planned entries. with_bytes: the content of files that planning reads goes along; without
- * it the listing has the same content id.
- */
-static struct listing_builder *build_listing(struct layer_plan *p, bool with_bytes, struct err *err)
-{
-    AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
-    AUTO(mem_free) const char **first = mem_calloc(p->n_groups + 1, sizeof(*first));
-    AUTO(buf_release) struct buf bytes = BUF_INIT;
-    const char *path;
-    void *value;
-    mark_changes(p);
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
-        const struct planned *x = value;
-        struct entry e = entry_of(p, x);
-        if (!x->changes)
-            continue;
-        if (x->group > 0 && first[x->group] != NULL)
-            e.hardlink = first[x->group];
-        else
-            first[x->group] = x->group > 0 ? path : NULL;
-        if (with_bytes && e.type == ENTRY_FILE && e.size <= LISTING_INLINE_MAX &&
-            listing_wants_inline(path)) {
-            if (read_planned(p, &e, &bytes, err) < 0)
-                return NULL;
-            e.inline_data = buf_str(&bytes);
-        }
-        if (listing_builder_add(b, &e, err) < 0)
-            return NULL;
-    }
-    return TAKE(b);
-}
-
-int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err)
-{
-    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, false, err);
-    AUTO(buf_release) struct buf bytes = BUF_INIT;
-    if (b == NULL)
-        return err->code;
-    return listing_builder_write(b, &bytes, ret, err);
-}
-
-int plan_whole_id(struct layer_plan *p, struct digest *ret, struct err *err)
-{
-    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, false, err);
-    AUTO(buf_release) struct buf bytes = BUF_INIT;
-    struct content_id without_times;
-    if (b == NULL || listing_builder_write(b, &bytes, &without_times, err) < 0)
-        return err->code;
-    digest_of(bytes.data, bytes.len, ret);
-    return 0;
-}
-
-/* Everything that is to come out of layers, so that a layer without a tree is read once. */
-static void want_layers(struct layer_plan *p)
-{
-    const char *path;
-    void *value;
-    p->content = content_new(p->store);
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
-        const struct planned *x = value;
-        struct entry e;
-        p->reads_context = p->reads_context || x->origin.kind == ORIGIN_CONTEXT;
-        if (x->origin.kind == ORIGIN_LAYER &&
-            listing_find(x->origin.layer->listing, x->origin.path, &e))
-            content_want(p->content, x->origin.layer, &e);
-    }
-}
-
-const struct layer *plan_make(struct layer_plan *p, struct err *err)
-{
-    want_layers(p);
-    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, true, err);
-    const struct layer *l = b ? layer_make(p->store, b, open_planned, p, err) : NULL;
-    if (l == NULL && err->code == ERR_CORRUPT && p->reads_context)
-        err_wrap(err, "a file changed while it was copied");
-    content_free(p->content);
-    p->content = NULL;
-    return l;
 }

@@ -12,6 +12,7 @@
 #define SHALE_ENGINE_LAYER_PLAN_H
 
 #include "cache/context.h"
+#include "cache/key.h"
 #include "image/view.h"
 #include "store/layer.h"
 
@@ -71,7 +72,10 @@ int plan_spool(struct layer_plan *p, int workfd, struct err *err);
 
 /* Identity of the planned content. */
 int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err);
-/* The same with the times in it: two layers of one such identity are equal in every respect. */
+/* What it leaves out besides times, a field each: which planned names will be one file. */
+void plan_key_links(struct layer_plan *p, struct key *k);
+/* The identity with links and times in it: two layers of one such identity are equal in every
+ * respect. */
 int plan_whole_id(struct layer_plan *p, struct digest *ret, struct err *err);
 /* Reads the bytes and makes the layer. */
 const struct layer *plan_make(struct layer_plan *p, struct err *err);

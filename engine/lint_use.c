@@ -84,12 +84,11 @@ static void add_platform(struct strv *ret, const char *head, const struct platfo
         strv_addf(ret, "%s%s=%s", head, rows[i].name, rows[i].value);
 }
 
-void lint_add_globals(const struct platform *target, const char *target_stage, struct strv *ret)
+void lint_add_globals(const struct platform *target, struct strv *ret)
 {
     struct platform host = platform_host();
     add_platform(ret, "BUILD", &host);
     add_platform(ret, "TARGET", target);
-    strv_addf(ret, "TARGETSTAGE=%s", target_stage != NULL ? target_stage : "default");
 }
 
 /* One use of the checks. */
@@ -196,7 +195,7 @@ static int run_lint(struct use *u, const struct buf *text, const struct ignore *
     struct lint_platform target;
     AUTO(strv_release) struct strv globals = STRV_INIT;
     lint_platform_of(p, &target);
-    lint_add_globals(p, u->o->target, &globals);
+    lint_add_globals(p, &globals);
     struct lint_options options = {
         .build_args = &u->o->build_args,
         .globals = &globals,
@@ -221,7 +220,7 @@ static void tell(struct engine *e, const struct lint_report *r)
 {
     const struct progress *p = e->progress;
     for (size_t i = 0; p != NULL && p->warning != NULL && i < r->n; i++)
-        p->warning(p->arg, r->v[i].rule, r->v[i].text, r->v[i].line);
+        p->warning(p->arg, r->v[i].rule, r->v[i].text, r->v[i].line, r->v[i].line_end);
 }
 
 static int lint_build(struct build *b, const char *path, struct err *err)

@@ -12,8 +12,8 @@
 bool lint_is_image_name(void *arg, const char *name);
 int lint_read_platform(void *arg, const char *text, struct lint_platform *ret, struct err *err);
 void lint_platform_of(const struct platform *p, struct lint_platform *ret);
-/* BUILDPLATFORM, TARGETARCH, ... of this machine and that target. target_stage: NULL: the last. */
-void lint_add_globals(const struct platform *target, const char *target_stage, struct strv *ret);
+/* BUILDPLATFORM, TARGETARCH, ... of this machine and that target; TARGETSTAGE is not among them. */
+void lint_add_globals(const struct platform *target, struct strv *ret);
 
 /* What `--check` found. */
 struct check_result {

@@ -6,7 +6,6 @@
 #include "engine/engine_internal.h"
 #include "engine/fetch.h"
 #include "remote/url.h"
-#include <fcntl.h>
 #include <string.h>
 
 #define DOCKERFILE_BYTES_MAX (1u << 20)
@@ -26,7 +25,7 @@ typedef int (*read_fn)(struct build *b, const char *path, struct buf *ret, struc
 
 static int read_local(struct build *b UNUSED, const char *path, struct buf *ret, struct err *err)
 {
-    return file_read(AT_FDCWD, path, DOCKERFILE_BYTES_MAX, ret, err);
+    return contexts_read_local(path, DOCKERFILE_BYTES_MAX, ret, err);
 }
 
 static int read_remote(struct build *b, const char *path, struct buf *ret, struct err *err)

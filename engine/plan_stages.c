@@ -43,7 +43,7 @@ static void find_base(struct build *b, struct build_stage *st)
         st->base_context = name;
         return;
     }
-    st->base_stage = dockerfile_stage_named(b->df, st->base, st->index);
+    st->base_stage = dockerfile_stage_base(b->df, st->base, st->index);
     bool from_replaced = st->base_stage >= 0 && b->stages[st->base_stage].replaced;
     if (from_replaced || (st->base_stage < 0 && contexts_has(b, st->base, &st->platform)))
         st->base_context = st->base;

@@ -25,8 +25,8 @@ struct progress {
     void (*note)(void *arg, int vertex, const char *text);
     /* message: of the error, else NULL. ms: its own duration. */
     void (*end)(void *arg, int vertex, enum vertex_end how, const char *message, int64_t ms);
-    /* A build warning; line 0: none. */
-    void (*warning)(void *arg, const char *rule, const char *text, int line);
+    /* A build warning about lines line..line_end; line 0: none. */
+    void (*warning)(void *arg, const char *rule, const char *text, int line, int line_end);
 };
 
 #endif

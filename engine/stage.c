@@ -255,17 +255,13 @@ static int find_source(struct build_stage *st, const char *from, struct err *err
 
 static int find_sources(struct build_stage *st, const struct instr *i, struct err *err)
 {
-    struct env_lookup none = env_lookup_none();
+    AUTO(strv_release) struct strv froms = STRV_INIT;
     if (i->kind == INSTR_COPY)
         return find_source(st, i->copy.from, err);
-    for (size_t k = 0; i->kind == INSTR_RUN && k < i->run.mount_specs.n; k++) {
-        AUTO(run_mount_release) struct run_mount m = { .from = NULL };
-        struct err later = ERR_INIT;
-        if (run_mount_parse(i->run.mount_specs.v[k], &none, st->b->df->escape, NULL, &m, &later) ==
-                0 &&
-            find_source(st, m.from, err) < 0)
+    instr_mount_froms(i, st->b->df->escape, &froms);
+    for (size_t k = 0; k < froms.n; k++)
+        if (find_source(st, froms.v[k], err) < 0)
             return err->code;
-    }
     return 0;
 }
 

@@ -147,13 +147,7 @@ static int copy_heredoc(struct copy *c, const struct instr_file *f, struct err *
     AUTO(mem_free) char *dest = copy_resolve_dest(c, err);
     if (dest == NULL || copy_make_dest_dir(c, err) < 0)
         return err->code;
-    struct entry there;
-    bool into = c->dest_is_dir || *dest == '\0' ||
-                (plan_find(c->plan, dest, &there) && there.type == ENTRY_DIR);
-    AUTO(mem_free)
-    char *path = into && *dest ? str_printf("%s/%s", dest, copy_base(f->name))
-                 : into        ? str_dup(copy_base(f->name))
-                               : str_dup(dest);
+    AUTO(mem_free) char *path = copy_place(c, dest, f->name);
     struct origin o = { .kind = ORIGIN_BYTES };
     buf_adds(&o.bytes, f->data);
     e.path = path;
@@ -178,24 +172,6 @@ static int plan_sources(struct copy *c, struct err *err)
     return 0;
 }
 
-int copy_blame(struct copy *c, struct err *err)
-{
-    struct build *b = c->st->b;
-    err_at(err, c->i->line, c->i->line_end);
-    int v = c->failed_vertex;
-    if (v == 0) {
-        AUTO(mem_free) char *name = stage_vertex_name(c->st, c->i);
-        v = vertex_begin(b->e, "%s", name);
-        vertex_end(b->e, v, err->code == ERR_CANCELLED ? VERTEX_CANCELED : VERTEX_ERROR, err->msg,
-                   0);
-    }
-    pthread_mutex_lock(&b->lock);
-    if (b->result->failed_vertex == 0 && err->code != ERR_CANCELLED)
-        b->result->failed_vertex = v;
-    pthread_mutex_unlock(&b->lock);
-    return err->code;
-}
-
 static int make_copy(struct step *s, const struct layer **ret, struct err *err)
 {
     struct copy *c = s->arg;
@@ -215,9 +191,10 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
     clean_dest(&c);
     c.plan = plan_new(st->b->store, c.below, c.owner.uid, c.owner.gid, st->b->epoch);
     if (plan_sources(&c, err) < 0 || plan_content_id(c.plan, &id, err) < 0)
-        return copy_blame(&c, err);
+        return step_without_key(st, i, c.failed_vertex, err);
     AUTO(key_free) struct key *k = key_new("copy");
     key_digest(k, "content", &id.d);
+    plan_key_links(c.plan, k);
     copy_archives_key(&c, k);
     AUTO(buf_release) struct buf created_by = BUF_INIT;
     created_by_copy(&created_by, i);

@@ -31,6 +31,9 @@ void tar_reader_free(struct tar_reader *r);
 DEFINE_AUTO(struct tar_reader, tar_reader_free);
 /* from: an uncompressed tar stream, borrowed. */
 struct tar_reader *tar_reader_new(struct source *from, struct err *err) OWNED(tar_reader_free);
+/* Whether 512 bytes are a tar header: by the sum that it carries of itself, the field counted as
+ * blanks. */
+bool tar_is_header(const void *block);
 /* A tar that is no layer (ADD): names that begin with ".wh." mean nothing special. */
 struct tar_reader *tar_reader_new_plain(struct source *from, struct err *err)
     OWNED(tar_reader_free);

@@ -7,7 +7,9 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CHUNK (256u * 1024)
 #define HOLES_MAX (UINT64_C(64) << 30)
@@ -416,4 +418,17 @@ ssize_t tar_reader_read(struct tar_reader *r, void *p, size_t n, struct err *err
     if (r->given > r->taken && r->given - r->taken > HOLES_MAX)
         return err_set(err, ERR_CORRUPT, "layer: more than 64 GiB of holes");
     return (ssize_t)copy_out(r, p, n);
+}
+
+bool tar_is_header(const void *block)
+{
+    const unsigned char *p = block;
+    unsigned long want = 0, sum = 0;
+    char field[9] = { 0 };
+    memcpy(field, p + 148, 8);
+    if (sscanf(field, "%lo", &want) != 1)
+        return false;
+    for (size_t i = 0; i < 512; i++)
+        sum += i >= 148 && i < 156 ? ' ' : p[i];
+    return sum == want;
 }

@@ -282,6 +282,32 @@ static void set_callbacks(struct http_slot *slot, struct http_hop *hop)
 
 /* --- whom it connects to ---------------------------------------------------------------------- */
 
+/* Whether the list ("a.b, .c") has the name, or a domain that it is in. */
+static bool is_listed(const char *list, const char *host)
+{
+    size_t n_host = strlen(host), n;
+    n_host -= n_host > 0 && host[n_host - 1] == '.';
+    for (const char *p = list; *p != '\0'; p += n) {
+        p += strspn(p, ", .");
+        n = strcspn(p, ", ");
+        size_t len = n > 0 && p[n - 1] == '.' ? n - 1 : n;
+        if (len == 0 || len > n_host)
+            continue;
+        size_t before = n_host - len;
+        if (strncasecmp(host + before, p, len) == 0 && (before == 0 || host[before - 1] == '.'))
+            return true;
+    }
+    return str_eq(list, "*");
+}
+
+/* By name; of a URL with an address it makes no difference here who connects to it. */
+static bool is_direct(const char *host)
+{
+    const char *list = getenv("no_proxy");
+    list = list != NULL ? list : getenv("NO_PROXY");
+    return list != NULL && is_listed(list, host);
+}
+
 /* The proxy that curl takes from the environment for this URL, NULL for none; no_proxy aside. */
 static const char *proxy_of(const char *url)
 {
@@ -323,10 +349,10 @@ static int on_connected(void *arg, char *ip, UNUSED char *own_ip, int port, UNUS
     struct http_hop *hop = arg;
     AUTO(mem_free) char *peer = url_host_port(hop->url);
     AUTO(mem_free) char *host = str_dup(peer);
-    bool proxied = is_proxied(hop, port);
     char *colon = strrchr(host, ':');
     if (colon != NULL)
         *colon = '\0';
+    bool proxied = !is_direct(host) && is_proxied(hop, port);
     bool is_inside =
         proxied ? url_is_loopback(hop->url) || hop->q->is_inside(host) : hop->q->is_inside(ip);
     if (hop->side == SIDE_UNKNOWN)

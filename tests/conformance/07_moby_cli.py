@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """moby's tests of `docker build` as builds. The corpus has Dockerfiles and literals alone; what else a case needs is in
 moby_inputs.py. Checked: that the build passes or fails, which for most is its own RUN [ ... ], the literals that speak
-of the result, and whether two builds share an image.
+of the result, what the configuration must say by the Dockerfile's own text, and whether two builds share an image.
 
 Cases without builds there are counted by reason: they speak of the classic builder's containers and words, of the
 engine or of Windows, or hold nothing that can be built. Needs root and a runtime. SHALE_TEST_DIR, CASE: as for 04.
@@ -80,9 +80,24 @@ def run_build(case, number, given, where):
     elif "context" in given:
         stdin, last = text.encode(), [given["context"]]
     args += [] if "-q" in args else ["--progress=plain"]
-    status, _, log = shale(work, where, "build", "--offline", "--no-durable", *args, *last,
-                           stdin=stdin, **given.get("env", {}))
+    status, out, log = shale(work, where, "build", "--offline", "--no-durable", *args, *last,
+                             stdin=stdin, **given.get("env", {}))
+    if "-q" in args and status == 0 and (log or not re.fullmatch(r"(?:sha256:[0-9a-f]{64}\n)?", out)):
+        raise Fault(f"quiet, it says {out!r} and {log!r}")
     check(case, number, given, where, status, log)
+
+
+def check_config(given, where):
+    config = json.loads(shale(work, where, "debug", "tree", given["tag"])[1])["config"]
+    for field, want in given.get("config", {}).items():
+        got = config.get(field)
+        if field in ("Env", "Labels"):
+            got = got or type(want)()
+            lacks = [x for x in want if x not in got or (field == "Labels" and got[x] != want[x])]
+            if lacks:
+                raise Fault(f"{field} is {got!r}, lacks {lacks!r}")
+        elif got != want:
+            raise Fault(f"{field} is {got!r}, not {want!r}")
 
 
 def check(case, number, given, where, status, log):
@@ -105,6 +120,8 @@ def check(case, number, given, where, status, log):
     for path, want in given.get("content", {}).items():
         if slurp(f"{out}/{path}") != want:
             raise Fault(f"{path} is {slurp(f'{out}/{path}')!r}, not {want!r}")
+    if "config" in given:
+        check_config(given, where)
     if "outside" in given and os.path.lexists(f"{where}/{given['outside']}"):
         raise Fault(f"it made {given['outside']} outside of the image")
     for key, same in (("like", True), ("unlike", False)):

@@ -15,12 +15,19 @@ import tarfile
 EPOCH = "1577836800"
 
 
+KEYS = frozenset("all_capabilities args change computed_options context differ dockerfile_stdin epoch fact_values facts fails "
+                 "files fresh literal made modes named oci only_args others same same_id same_index stdin tag "
+                 "values".split())
+
+
 def at(line, dockerfile=None, **more):
     """dockerfile: number, or numbers to be joined; values: of verbs in order, or a dictionary of "@{...}" and "{{...}}";
     args: further arguments; files: context that rows do not hold; modes: of files; change: of the context before, None
     removes; named: named context -> names of the rows that make it; context: instead of a directory; stdin: the files
-    of a context tar; filename: as -f; fails: whether the build must; tag: keeps the image; oci: makes a layout; same,
-    differ: path -> number of an earlier build; paths: line of a fact -> path; facts: (first, last line)."""
+    of a context tar; fails: whether the build must; tag: keeps the image; oci: makes a layout; same,
+    differ: path -> number of an earlier build; facts: (first, last line)."""
+    if set(more) - KEYS:
+        raise TypeError(f"no such key: {set(more) - KEYS}")
     return dict(more, line=line, dockerfile=dockerfile)
 
 
@@ -251,7 +258,7 @@ STEPS = {
     "platform/testMaintainBaseOSVersion": [
         at(350, 0, only_args=["--platform=windows(10.0.20348.1006)/amd64"], tag="case/osversion:1"),
         at(400, 1, values=["case/osversion:1"], only_args=["--platform=windows/amd64"], tag="case/osversion:2")],
-    "resources/testLinuxResources": [at(190, args=["--memory=67108864"])],
+    "resources/testLinuxResources": [at(190, args=["--resource=memory=67108864"])],
     "resources/testShmSize": [at(30, args=["--shm-size=134217728"])],
     "resources/testUlimit": [at(70, args=["--ulimit=nofile=1062:1062"])],
     "runnetwork/testRunGlobalNetwork": [

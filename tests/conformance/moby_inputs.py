@@ -7,13 +7,20 @@ import io
 import tarfile
 
 
+KEYS = frozenset("owners values args env filename context stdin tag fails says has lacks content config outside like "
+                 "unlike".split())
+
+
 def build(number=0, files=None, **more):
     """number: of the Dockerfile; files: the context, a tuple is a link's target, a function is given the case's folder;
     owners: of files; values: of verbs in order, or of "@{...}"; args: arguments; env: our environment; filename: as -f;
     context: instead of a directory; stdin: the context as a tar; tag: keeps the image; fails: whether it must; says:
     lines of expect.tsv whose literals it must say; has, lacks: file of the result -> such a line; content: file ->
-    what it holds; outside: what it must not make; like, unlike: number of an earlier build whose image this is, or is
-    not."""
+    what it holds; config: field of the image's configuration -> what the Dockerfile's own text or the arguments make it,
+    for cases of which the corpus has the comparison but not the value; of Env and Labels those that must be among them;
+    outside: what it must not make; like, unlike: number of an earlier build whose image this is, or is not."""
+    if set(more) - KEYS:
+        raise TypeError(f"no such key: {set(more) - KEYS}")
     return dict(more, number=number, files=files or {})
 
 
@@ -31,6 +38,7 @@ def tar(files, mode="w"):
     return out.getvalue()
 
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 UP = "/../../../../../../../../../../../../../.."
 MINIMAL = {"@{minimalBaseImage()}": "scratch"}
 HI = {"test/foo": "Hi"}
@@ -61,7 +69,9 @@ dir1/dir3/**
 BUILDS = {
     "TestBuildAPIBuildGitWithF": [build(0, says=[170])],
     "TestBuildAPILowerDockerfile": [build(0, says=[148])],
-    "TestBuildAPIUnnormalizedTarPaths": [build(files={"dir/file": "Hello"})],
+    "TestBuildAPIUnnormalizedTarPaths": [
+        build(files={"dir/file": "Hello"}, stdin=True, tag="a"),
+        build(files={"./dir/file": "Hello"}, stdin=True, tag="b", like=0)],
     "TestBuildAddBadLinks": [build(files={
         "links.tar": lambda where: tar({"symlink": (UP + where + "/out",)}), "foo.txt": "foo"}, outside="out/foo.txt")],
     "TestBuildAddBadLinksVolume": [build(values=["{dir}/out"], files={"foo.txt": "foo"}, outside="out/foo.txt")],
@@ -78,8 +88,8 @@ BUILDS = {
     "TestBuildAddDirContentToRoot": [build(files={"test_dir/test_file": "test1"})],
     "TestBuildAddFileNotFound": [build(values=MINIMAL, fails=True)],
     "TestBuildAddOrCopyEtcToRootShouldNotConflict": [
-        build(0, values=MINIMAL, files={"etc/test_file": "test1"}),
-        build(1, values=MINIMAL, files={"etc/test_file": "test1"})],
+        build(0, values=MINIMAL, files={"etc/test_file": "test1"}, content={"etc/test_file": "test1"}),
+        build(1, values=MINIMAL, files={"etc/test_file": "test1"}, content={"etc/test_file": "test1"})],
     "TestBuildAddPreservesFilesSpecialBits": [build(files={"suidbin": "suidbin", "data/usr/test_file": "test1"})],
     "TestBuildAddScript": [build(files={"test": "#!/bin/sh\necho 'test!' > /testfile"})],
     "TestBuildAddSingleFileToNonExistingDir": [build(files={"test_file": "test1"})],
@@ -114,11 +124,11 @@ BUILDS = {
         build(values=["foo", "foo", "foo"], args=["--build-arg=foo=bar"], tag="a")],
     "TestBuildChownSingleFile": [build(files={"test": "test"}, owners={"test": 4242})],
     "TestBuildCleanupCmdOnEntrypoint": [
-        build(0, values=MINIMAL, tag="cleanup1"),
-        build(1, values=["cleanup1"], tag="cleanup2")],
-    "TestBuildClearCmd": [build(values=MINIMAL, tag="a")],
-    "TestBuildCmd": [build(values=MINIMAL, tag="a")],
-    "TestBuildCmdJSONNoShDashC": [build(tag="a")],
+        build(0, values=MINIMAL, tag="cleanup1", config={"Cmd": ["test"], "Entrypoint": ["echo"]}),
+        build(1, values=["cleanup1"], tag="cleanup2", config={"Cmd": None, "Entrypoint": ["cat"]})],
+    "TestBuildClearCmd": [build(values=MINIMAL, tag="a", config={"Cmd": None, "Entrypoint": ["/bin/bash"]})],
+    "TestBuildCmd": [build(values=MINIMAL, tag="a", config={"Cmd": ["/bin/echo", "Hello World"]})],
+    "TestBuildCmdJSONNoShDashC": [build(tag="a", config={"Cmd": ["echo", "cmd"]})],
     "TestBuildCommentsShebangs": [build()],
     "TestBuildContextCleanupFailedBuild": [build(values=MINIMAL, fails=True)],
     "TestBuildCopyCacheOnFileChange": [
@@ -131,7 +141,7 @@ BUILDS = {
     "TestBuildCopySingleFileToRoot": [build(values=["-rw-r--r--"], files={"test_file": "test1"})],
     "TestBuildCopyWildcardInName": [build(files={"*.txt": "hi there"})],
     "TestBuildDeleteCommittedFile": [build()],
-    "TestBuildDockerfileStdin": [build(files={"foo": "bar"}, stdin=True, tag="a")],
+    "TestBuildDockerfileStdin": [build(files={"foo": "bar"}, stdin=True, tag="a", config={"Cmd": ["cat", "/foo"]})],
     "TestBuildDockerignoreCleanPaths": [build(files={
         "foo": "foo", "foo2": "foo2", "dir1/foo": "foo in dir1", ".dockerignore": "./foo\ndir1//foo\n./dir1/../foo2"})],
     "TestBuildDockerignoreExceptions": [build(files=dict(IGNORED, **{
@@ -152,23 +162,25 @@ BUILDS = {
         for text in ("**", "**/", "**/**", "**/**/")],
     "TestBuildDotDotFile": [build(filename="../dotdot.Dockerfile")],
     "TestBuildEOLInLine": [build()],
-    "TestBuildEmptyCmd": [build(values=MINIMAL, tag="a")],
+    "TestBuildEmptyCmd": [build(values=MINIMAL, tag="a", config={"Cmd": None})],
     "TestBuildEmptyEntrypointInheritance": [
-        build(0, tag="empty1"),
-        build(1, values=["empty1"], tag="empty2")],
-    "TestBuildEntrypoint": [build(values=MINIMAL, tag="a")],
+        build(0, tag="empty1", config={"Entrypoint": ["/bin/echo"]}),
+        build(1, values=["empty1"], tag="empty2", config={"Entrypoint": None})],
+    "TestBuildEntrypoint": [build(values=MINIMAL, tag="a", config={"Entrypoint": ["/bin/echo"], "Cmd": None})],
     "TestBuildEntrypointRunCleanup": [
-        build(0, tag="a"), build(1, files={"foo": "hello"}, tag="b")],
-    "TestBuildEnv": [build(tag="a")],
-    "TestBuildEnvOverwrite": [build(tag="a")],
+        build(0, tag="a", config={"Cmd": ["sh"]}), build(1, files={"foo": "hello"}, tag="b", config={"Cmd": None})],
+    "TestBuildEnv": [build(tag="a", config={"Env": ["PATH=/test:" + PATH, "PORT=2375"]})],
+    "TestBuildEnvOverwrite": [build(tag="a", config={"Env": ["TEST=foo"]})],
     "TestBuildEnvUsage": [build(files={"hello/docker/world": "hello"})],
     "TestBuildEnvironmentReplacementAddCopy": [
-        build(values=MINIMAL, files={"foo": "test1", "bar": "test2", "fff": "test3", "ggg": "test4"})],
-    "TestBuildEnvironmentReplacementEnv": [build(tag="a")],
+        build(values=MINIMAL, files={"foo": "test1", "bar": "test2", "fff": "test3", "ggg": "test4"},
+              content={"foo": "test1", "bar": "test2", "fff": "test3", "ggg": "test4"})],
+    "TestBuildEnvironmentReplacementEnv": [build(tag="a", config={"Env": [
+        "bar=zzz", "env1=zzz", "env2=zzz", "env3=zzz", "env4=zzz", "abc1=$foo", "abc2=$foo", "abc3=$foo", "abc4=$foo"]})],
     "TestBuildEnvironmentReplacementExpose": [
-        build(tag="a")],
-    "TestBuildEnvironmentReplacementWorkdir": [build(tag="a")],
-    "TestBuildExposeUpperCaseProto": [build(tag="a")],
+        build(tag="a", config={"ExposedPorts": {"80/tcp": {}, "99/tcp": {}, "100/tcp": {}}})],
+    "TestBuildEnvironmentReplacementWorkdir": [build(tag="a", config={"WorkingDir": "/work"})],
+    "TestBuildExposeUpperCaseProto": [build(tag="a", config={"ExposedPorts": {"5678/udp": {}}})],
     "TestBuildFails": [build(fails=True)],
     "TestBuildFollowSymlinkToFile": [
         build(files={"foo": "bar", "asymlink": ("foo",)}, content={"target": "bar"}),
@@ -183,7 +195,7 @@ BUILDS = {
             "busybox", "docker.io/busybox", "index.docker.io/busybox", "library/busybox", "docker.io/library/busybox",
             "index.docker.io/library/busybox")],
     "TestBuildHandleEscapesInVolume": [
-        build(values=[text], tag=f"v{n}") for n, (text, volume) in enumerate((
+        build(values=[text], tag=f"v{n}", config={"Volumes": {volume: {}}}) for n, (text, volume) in enumerate((
             ("${FOO}", "bar"), ("\\${FOO}", "${FOO}"), ("\\\\\\${FOO}", "\\${FOO}")))],
     "TestBuildIidFileCleanupOnFail": [build(values=MINIMAL, fails=True)],
     "TestBuildIntermediateTarget": [
@@ -192,13 +204,16 @@ BUILDS = {
         build(args=["--target=nosuchtarget"], tag="c", fails=True)],
     "TestBuildInvalidTag": [build(values=MINIMAL, args=["-t", "testbuildinvalidtag?$!"], fails=True)],
     "TestBuildLabelCacheCommit": [
-        build(values=MINIMAL, args=["--label=foo=bar"], tag="a")],
+        build(values=MINIMAL, args=["--label=foo=bar"], tag="a", config={"Labels": {"default": "foo", "foo": "bar"}})],
     "TestBuildLabelMultiple": [
-        build(values=MINIMAL, args=["--label=foo=bar", "--label=123=456"], tag="a")],
-    "TestBuildLabelOneNode": [build(args=["--label=foo=bar"], tag="a")],
+        build(values=MINIMAL, args=["--label=foo=bar", "--label=123=456"], tag="a",
+              config={"Labels": {"default": "foo", "foo": "bar", "123": "456"}})],
+    "TestBuildLabelOneNode": [build(args=["--label=foo=bar"], tag="a", config={"Labels": {"foo": "bar"}})],
     "TestBuildLabelWithTargets": [
-        build(args=["--target=target-a", "--label=foo=bar"], tag="a"),
-        build(args=["--target=target-b", "--label=foo=bar"], tag="b")],
+        build(args=["--target=target-a", "--label=foo=bar"], tag="a",
+              config={"Labels": {"label-a": "inline-a", "foo": "bar"}, "Cmd": ["/dev"]}),
+        build(args=["--target=target-b", "--label=foo=bar"], tag="b",
+              config={"Labels": {"label-b": "inline-b", "foo": "bar"}, "Cmd": ["/dist"]})],
     "TestBuildLabelsCache": [
         build(0, tag="a"), build(0, tag="b", like=0), build(1, tag="c", unlike=0), build(2, tag="d", like=0),
         build(3, tag="e", unlike=0)],
@@ -225,13 +240,15 @@ BUILDS = {
     "TestBuildMultiStageNameVariants": [build(files={"foo": "0"}, content={"f1": "01\n", "f2": "02\n"})],
     "TestBuildMultiStageParentConfig": [build(tag="a", says=[229])],
     "TestBuildNetNone": [build(args=["--network=none"], fails=True)],
-    "TestBuildNoContext": [build(context="-", tag="a")],
+    "TestBuildNoContext": [build(context="-", tag="a", config={"Cmd": ["echo", "ok"]})],
     "TestBuildNotVerboseFailureWithNonExistImage": [build(args=["-q"], fails=True)],
     "TestBuildNotVerboseSuccess": [build(args=["-q"])],
     "TestBuildOnBuildCmdEntrypointJSON": [
-        build(0, tag="onbuildcmd"), build(1, values={"@{name1}": "onbuildcmd"}, tag="b")],
+        build(0, tag="onbuildcmd"),
+        build(1, values={"@{name1}": "onbuildcmd"}, tag="b", config={"Cmd": ["hello world"], "Entrypoint": ["echo"]})],
     "TestBuildOnBuildEntrypointJSON": [
-        build(0, tag="onbuildgenerated"), build(1, values=["onbuildgenerated"], tag="b")],
+        build(0, tag="onbuildgenerated"),
+        build(1, values=["onbuildgenerated"], tag="b", config={"Cmd": ["hello world"], "Entrypoint": ["echo"]})],
     "TestBuildOnBuildLimitedInheritance": [
         build(0, tag="testonbuildtrigger1"), build(1, tag="testonbuildtrigger2"),
         build(2)],
@@ -241,9 +258,10 @@ BUILDS = {
     "TestBuildRelativeCopy": [build(files={"foo": "hello"})],
     "TestBuildRunShEntrypoint": [build()],
     "TestBuildSameDockerfileWithAndWithoutCache": [build(tag="a"), build(tag="b", like=0)],
-    "TestBuildShCmdJSONEntrypoint": [build(tag="a")],
-    "TestBuildShellEntrypoint": [build(tag="a")],
-    "TestBuildShellMultiple": [build(tag="a")],
+    "TestBuildShCmdJSONEntrypoint": [
+        build(tag="a", config={"Cmd": ["/bin/sh", "-c", "echo test"], "Entrypoint": ["echo"]})],
+    "TestBuildShellEntrypoint": [build(tag="a", config={"Entrypoint": ["ls", "-l"], "Shell": ["ls"]})],
+    "TestBuildShellMultiple": [build(tag="a", config={"Cmd": ["ls", "-l"], "Shell": ["ls"]})],
     "TestBuildShellNotJSON": [build(values=MINIMAL, fails=True)],
     "TestBuildSpaces": [build(n, fails=True) for n in range(4)],
     "TestBuildSpacesWithQuotes": [build()],
@@ -252,16 +270,22 @@ BUILDS = {
         build(values=MINIMAL, outside="out/inject", files={
             "symlink.tar": lambda where: tar({"symlink2": (UP,), "symlink": ("/symlink2" + where + "/out",)}),
             "inject": ""})],
-    "TestBuildUncleanTarFilenames": [build(files={"../foo": "foocontents0", "/bar": "barcontents0"}, as_tar=True)],
-    "TestBuildUser": [build(tag="a")],
-    "TestBuildVerifySingleQuoteFails": [build(tag="a")],
+    "TestBuildUncleanTarFilenames": [
+        build(files={"../foo": "foocontents0", "/bar": "barcontents0"}, stdin=True, fails=True),  # as BuildKit
+        build(files={"/bar": "barcontents0"}, stdin=True, content={"bar": "barcontents0"}),
+        build(files={"/bar": "barcontents1"}, stdin=True, content={"bar": "barcontents1"})],
+    "TestBuildUser": [build(tag="a", config={"User": "dockerio"})],
+    "TestBuildVerifySingleQuoteFails": [
+        build(tag="a", config={"Cmd": ["/bin/sh", "-c", "[ '/bin/sh', '-c', 'echo hi' ]"]})],
     "TestBuildVolumeFileExistsinContainer": [build()],
     "TestBuildWithTabs": [build(tag="a")],
     "TestBuildWithUTF8BOMDockerignore": [build(files={".dockerignore": "\ufeffDockerfile\n"})],
     "TestBuildWithVolumeOwnership": [build()],
-    "TestBuildWithVolumes": [build(tag="a")],
+    "TestBuildWithVolumes": [build(tag="a", config={"Volumes": {name: {} for name in (
+        "/test1", "/test2", "/test3", "/test4", "/test5", "/test6", "[/test7", "/test8]")}})],
     "TestBuildWithFailure": [build(fails=True)],
     "TestBuildWorkdirImageCmd": [
-        build(0, tag="a"), build(1, tag="b")],
+        build(0, tag="a", config={"Cmd": ["sh"], "WorkingDir": "/foo/bar"}),
+        build(1, tag="b", config={"Cmd": ["sh"], "WorkingDir": "/foo/bar", "Labels": {"a": "b"}})],
     "TestBuildWorkdirNoCacheMiss": [build(0, tag="a"), build(1, tag="b")],
 }

@@ -282,7 +282,7 @@ t_a_damaged_blob_never_gives_a_wrong_image() {
     rm -rf "$SHALE_ROOT"/trees/*
     local blob
     # The largest blobs are layers; a byte in the middle of each is turned.
-    find "$SHALE_ROOT/blobs" -type f -printf '%s %p\n' | sort -rn | head -n 3 | while read -r size blob; do
+    find "$SHALE_ROOT/blobs" -type f -printf '%s %p\n' | sort -n | tail -n 3 | while read -r size blob; do
         chmod u+w "$blob"
         printf '\xff' | dd of="$blob" bs=1 seek=$((size / 2)) conv=notrunc status=none
     done
@@ -300,7 +300,7 @@ t_damage_that_shows_in_the_middle_of_a_build_costs_steps_only() {
     build -t t
     rm -rf "$SHALE_ROOT"/trees/*
     local blob base
-    base=$(find "$SHALE_ROOT/blobs" -type f -printf '%s %p\n' | sort -rn | head -n 1 | cut -d' ' -f2)
+    base=$(find "$SHALE_ROOT/blobs" -type f -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)
     # zstd frames: the layers, above all
     find "$SHALE_ROOT/blobs" -type f | while read -r blob; do
         [ "$blob" != "$base" ] && [ "$(head -c 4 "$blob" | od -An -tx1)" = " 28 b5 2f fd" ] || continue

@@ -135,6 +135,28 @@ END
     eq 2 "$(grep -c ' data$' log)" "lines of the mounted and the unpacked file"
 }
 
+t_a_dockerfile_is_not_looked_for_outside_of_its_directory() {
+    mkdir -p outside ctx/sub
+    echo secret-word >outside/file
+    echo x >ctx/x
+    ln -s ../outside/file ctx/Dockerfile
+    build_fails
+    says "failed to read dockerfile: open Dockerfile: no such file or directory"
+    hasnt log secret-word
+    ln -s ../x ctx/sub/link
+    build_fails -f ctx/sub/link
+    says "open link: no such file or directory"
+    # A link in its directory is followed, also one that is absolute; so is the ignore file's.
+    printf 'FROM scratch\nCOPY . /\n' >ctx/sub/real
+    ln -sf /sub/real ctx/Dockerfile
+    echo x >outside/ignore
+    ln -s ../outside/ignore ctx/Dockerfile.dockerignore
+    tree got
+    [ -f got/x ] || fail "an ignore file outside was read"
+    build -f /dev/stdin <ctx/sub/real
+    (cd ctx && "$SHALE" build --load=false -f sub/real . >/dev/null 2>&1) || fail "a path without a directory before it"
+}
+
 # Named contexts.
 
 t_a_named_directory_is_copied_from_through_its_own_ignore_file() {

@@ -218,3 +218,34 @@ t_exclude_follows_exceptions_into_excluded_directories() {
     eq "/o/keep/deep/f " "$(files /o)"
     inside test ! -e /o/drop
 }
+
+t_names_of_one_file_stay_links_within_a_directory() {
+    mkdir ctx/d
+    echo one >ctx/d/a
+    cp -p ctx/d/a ctx/d/b
+    dockerfile <<'END'
+FROM base:1
+COPY d /d/
+COPY d/a d/b /apart/
+END
+    build -t t
+    eq "1 1 1" "$(inside stat -c %h /d/a /d/b /apart/a | xargs)"
+    ln -f ctx/d/a ctx/d/b
+    build -t t
+    ran "COPY d /d/"
+    cached "COPY d/a d/b /apart/"
+    eq "2 2 1" "$(inside stat -c %h /d/a /d/b /apart/a | xargs)"
+}
+
+t_what_unpacks_over_an_opaque_directory_leaves_the_rest() {
+    mkdir -p src/opt/full
+    echo new >src/opt/full/new
+    tar -C src -cf ctx/t.tar opt
+    dockerfile <<'END'
+FROM base:1
+RUN rm -rf /opt/full && mkdir /opt/full && echo keep >/opt/full/keep
+ADD t.tar /
+END
+    build -t t
+    eq "/opt/full/keep /opt/full/new " "$(files /opt/full)"
+}

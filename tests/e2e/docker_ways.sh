@@ -12,12 +12,12 @@ t_a_mistake_further_down_is_said_before_anything_runs() {
     for bad in 'STOPSIGNAL NOPE' 'EXPOSE port' 'ENV a=${unset:?is needed}' 'COPY ${unset:?is needed} /x' 'VOLUME [""]'; do
         printf 'FROM base:1\nENV set=1\nRUN echo this runs\n%s\n' "$bad" | dockerfile
         build_fails
-        hasnt log "this runs"
+        eq "" "$(how "echo this runs")" "what became of the step before it"
         has log ">>> $bad"
     done
     printf 'FROM base:1 AS first\nONBUILD STOPSIGNAL NOPE\nFROM first\nRUN echo this runs\n' | dockerfile
     build_fails
-    hasnt log "this runs"
+    eq "" "$(how "echo this runs")" "what became of the step"
     says "invalid signal: NOPE"
 }
 
@@ -66,17 +66,17 @@ t_run_is_shown_with_its_quotes_and_the_others_without() {
 FROM base:1
 ENV set=value
 RUN echo "$set" '$set' "$unset" > /dev/null
-COPY --chown=${unset:-1:2} "a.txt" '/b c/'
+COPY --chown=${unset:-1:2} "a.txt" '/b'
 COPY --chmod=$unset a.txt /c
 WORKDIR "/w x/$set$unset"
 END
     build
-    shown '[2/5] RUN echo "value" '\''$set'\'' "$unset" > /dev/null' '[3/5] COPY --chown=1:2 a.txt /b c/' \
+    shown '[2/5] RUN echo "value" '\''$set'\'' "$unset" > /dev/null' '[3/5] COPY --chown=1:2 a.txt /b' \
         '[4/5] COPY --chmod= a.txt /c' '[5/5] WORKDIR /w x/value'
 }
 
 t_the_first_line_of_a_script_is_shown_as_the_rest_of_the_name() {
-    dockerfile <<'END'
+    dockerfile <<'END_OF_FILE'
 FROM base:1
 ENV set=value
 RUN <<END
@@ -86,7 +86,7 @@ END
 RUN <<"END"
 true "$set"
 END
-END
+END_OF_FILE
     build
     shown '[2/3] RUN <<END (true value $unset...)' '[3/3] RUN <<"END" (true "value")'
 }
@@ -120,4 +120,23 @@ t_a_bad_escape_in_a_pattern_is_shown() {
     printf 'FROM base:1\nENV s=abc\nENV r=${s#\\a}\n' | dockerfile
     build_fails
     says "invalid pattern (\\a) in substitution: invalid escape '\\a'"
+}
+
+t_the_same_step_in_two_stages_runs_once_without_the_cache_too() {
+    dockerfile <<'END'
+FROM base:1 AS one
+RUN cat /proc/sys/kernel/random/uuid > /once
+FROM base:1 AS two
+RUN cat /proc/sys/kernel/random/uuid > /once
+FROM base:1
+COPY --from=one /once /1
+COPY --from=two /once /2
+END
+    build -t t
+    inside cat /1 >before
+    build -t t --no-cache
+    inside cat /1 >first
+    inside cat /2 >second
+    cmp first second
+    ! cmp -s before first || fail "nothing was made again"
 }

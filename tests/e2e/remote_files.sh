@@ -110,16 +110,47 @@ t_an_etag_saves_the_transfer() {
     eq two "$(cat got/dest/foo)"
 }
 
-t_an_old_date_saves_the_transfer_and_a_fresh_one_does_not() {
+t_an_etag_holds_for_the_place_that_gave_it() {
+    start_server
+    echo one >www/one
+    echo two >www/two
+    echo '"e"' | tee www/one.etag >www/two.etag
+    echo /one >www/where
+    printf 'FROM scratch\nADD %s/moving/where /dest/\n' "$URL" | dockerfile
+    build
+    build
+    has requests 'GET /one 304 auth=- inm="e"'
+    echo /two >www/where
+    tree got
+    eq two "$(cat got/dest/where)"
+}
+
+t_a_date_alone_saves_nothing() {
     start_server
     echo one >www/foo
-    touch -d '2 days ago' www/foo
-    echo one >www/fresh
-    printf 'FROM scratch\nADD %s/foo %s/fresh /dest/\n' "$URL" "$URL" | dockerfile
+    touch -d @1500000000 www/foo
+    printf 'FROM scratch\nADD %s/foo /dest/\n' "$URL" | dockerfile
     build
-    build
-    has requests 'GET /foo 304'
-    hasnt requests 'GET /fresh 304'
+    echo two >www/foo
+    touch -d @1500000000 www/foo
+    tree got
+    eq two "$(cat got/dest/foo)"
+    hasnt requests 'GET /foo 304'
+}
+
+t_a_file_and_a_ref_of_one_spelling_are_two_things() {
+    start_server
+    make_repository app
+    git_ -C src/app branch %zz v1
+    publish app
+    echo page >www/app.git.page
+    # "%zz" is no fragment for git, so this is a file; "%25zz" is the branch.
+    printf 'FROM scratch\nADD %s/app.git#%%zz /file/\nADD %s/app.git#%%25zz /tree/\n' "$URL" "$URL" | dockerfile
+    tree got
+    eq "page foo of v1" "$(cat got/file/app.git got/tree/foo | tr '\n' ' ' | sed 's/ $//')"
+    printf 'FROM scratch\nADD %s/app.git#%%25zz /tree/\nADD %s/app.git#%%zz /file/\n' "$URL" "$URL" | dockerfile
+    tree again --no-cache
+    eq "page foo of v1" "$(cat again/file/app.git again/tree/foo | tr '\n' ' ' | sed 's/ $//')"
 }
 
 t_same_size_and_time_do_not_hide_an_edit() {
@@ -134,6 +165,24 @@ t_same_size_and_time_do_not_hide_an_edit() {
     echo '"b"' >www/foo.etag
     tree got
     eq two "$(cat got/dest/foo)"
+}
+
+t_damage_to_what_was_fetched_costs_another_fetch() {
+    start_server
+    head -c 300000 /dev/urandom | base64 >www/foo
+    echo '"e"' >www/foo.etag
+    printf 'FROM scratch\nADD %s/foo /dest/\n' "$URL" | dockerfile
+    build
+    local blob
+    find "$SHALE_ROOT/blobs" -type f -size +100k >blobs
+    while read -r blob; do
+        chmod u+w "$blob"
+        printf XXXX | dd of="$blob" bs=1 seek=5000 conv=notrunc status=none
+    done <blobs
+    [ -s blobs ] || fail "no blobs to damage"
+    printf 'FROM scratch\nADD --chmod=700 %s/foo /dest/\n' "$URL" | dockerfile
+    tree got
+    cmp www/foo got/dest/foo
 }
 
 t_a_checksum_is_verified_before_anything_is_kept() {
@@ -500,6 +549,25 @@ t_a_hostile_repository_gets_nothing_of_this_machine() {
     printf 'FROM scratch\nADD %s/smart/app.git?submodules=0&subdir=../../sub /x\n' "$URL" | dockerfile
     tree got
     eq run "$(ls -A got/x)"
+}
+
+t_a_submodule_cannot_use_the_ssh_keys_of_whoever_builds() {
+    start_server
+    make_repository app
+    git_ clone -q --bare src/app private.git
+    mkdir bin
+    printf '#!/bin/sh\ntouch %s/ran\nexec git-upload-pack %s/private.git\n' "$W" "$W" >bin/ssh
+    chmod 755 bin/ssh
+    git_ -C src/app submodule --quiet add "$W/private.git" mod 2>/dev/null
+    git_ -C src/app config -f .gitmodules submodule.mod.url git@example.com:private.git
+    git_ -C src/app commit -qam ssh
+    publish app
+    printf 'FROM scratch\nADD %s/smart/app.git /x\n' "$URL" | dockerfile
+    local git_core
+    git_core=$(git --exec-path)
+    PATH=$W/bin:$git_core:$PATH build_fails
+    says "transport 'ssh' not allowed"
+    [ ! -e ran ] || fail "ssh was called"
 }
 
 t_settings_of_the_user_do_not_reach_git() {

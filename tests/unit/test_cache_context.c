@@ -158,6 +158,28 @@ static void owners_are_root_and_sockets_are_empty_files(void **state)
     assert_int_equal(e.mode, 0600);
 }
 
+static void names_of_one_file_are_hard_links(void **state)
+{
+    const struct place *p = *state;
+    put(p, "d/b", "1");
+    put(p, "d/c", "1");
+    assert_int_equal(linkat(p->fd, "ctx/d/b", p->fd, "ctx/d/a", 0), 0);
+    assert_int_equal(linkat(p->fd, "ctx/d/b", p->fd, "ctx/out", 0), 0);
+    AUTO(context_free) struct context *c = open_ctx(p, "out\n");
+    struct entry e;
+    const struct listing *l = scan(c, "d/b"); /* no other name was asked for */
+    assert_true(listing_find(l, "d/b", &e));
+    assert_null(e.hardlink);
+    l = scan(c, "");
+    assert_true(listing_find(l, "d/a", &e));
+    assert_null(e.hardlink);
+    assert_true(listing_find(l, "d/b", &e));
+    assert_string_equal(e.hardlink, "d/a");
+    assert_int_equal(e.size, 1);
+    assert_true(listing_find(l, "d/c", &e));
+    assert_null(e.hardlink);
+}
+
 static void settled_files_are_read_once(void **state)
 {
     const struct place *p = *state;
@@ -287,6 +309,7 @@ int main(void)
         CASE(a_link_in_what_was_scanned_is_followed_when_it_is_asked_for),
         CASE(ignored_files_are_not_there_and_exceptions_come_with_their_directories),
         CASE(owners_are_root_and_sockets_are_empty_files),
+        CASE(names_of_one_file_are_hard_links),
         CASE(settled_files_are_read_once),
         CASE(fresh_files_are_read_again),
         CASE(same_size_and_same_mtime_with_other_content_is_seen),

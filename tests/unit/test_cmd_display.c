@@ -133,8 +133,8 @@ static void warnings_are_shown_where_they_are_found_and_at_the_end(void **state 
 {
     struct screen s = open_screen(DISPLAY_PLAIN);
     s.p->begin(s.p->arg, 1, "load");
-    s.p->warning(s.p->arg, "JSONArgsRecommended", "JSON arguments", 3);
-    s.p->warning(s.p->arg, "Other", "no line", 0);
+    s.p->warning(s.p->arg, "JSONArgsRecommended", "JSON arguments", 3, 3);
+    s.p->warning(s.p->arg, "Other", "no line", 0, 0);
     s.p->end(s.p->arg, 1, VERTEX_DONE, NULL, 0);
     assert_shown(&s, HEADER "\n#1 load\n"
                             "#1 WARN: JSONArgsRecommended: JSON arguments (line 3)\n"
@@ -148,9 +148,9 @@ static void warnings_are_shown_where_they_are_found_and_at_the_end(void **state 
 static void with_debug_warnings_have_their_excerpt(void **state UNUSED)
 {
     struct screen s = open_screen(DISPLAY_PLAIN);
-    s.p->warning(s.p->arg, "JSONArgsRecommended", "JSON arguments", 1);
+    s.p->warning(s.p->arg, "JSONArgsRecommended", "JSON arguments", 1, 2);
     struct build_result r = { .dockerfile_name = str_dup("Dockerfile") };
-    buf_adds(&r.dockerfile, "CMD x\n");
+    buf_adds(&r.dockerfile, "CMD \\\nx\nUSER a\n");
     display_finish(s.d, &r, true);
     mem_free(r.dockerfile_name);
     buf_release(&r.dockerfile);
@@ -160,7 +160,8 @@ static void with_debug_warnings_have_their_excerpt(void **state UNUSED)
                             "behavior related to OS signals\n"
                             "More info: https://docs.docker.com/go/dockerfile/rule/"
                             "json-args-recommended/\n"
-                            "Dockerfile:1\n--------------------\n   1 | >>> CMD x\n   2 |     \n"
+                            "Dockerfile:1\n--------------------\n   1 | >>> CMD \\\n   2 | >>> x\n"
+                            "   3 |     USER a\n"
                             "--------------------\n\n");
 }
 
@@ -198,7 +199,7 @@ static void quiet_shows_nothing(void **state UNUSED)
     struct screen s = open_screen(DISPLAY_QUIET);
     s.p->begin(s.p->arg, 1, "a");
     log_text(&s, 1, "x\n");
-    s.p->warning(s.p->arg, "R", "w", 1);
+    s.p->warning(s.p->arg, "R", "w", 1, 1);
     s.p->end(s.p->arg, 1, VERTEX_ERROR, "x", 0);
     assert_shown(&s, "");
 }

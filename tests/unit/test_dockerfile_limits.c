@@ -57,6 +57,10 @@ static void many_of_anything_are_refused_or_gone_through(void **state UNUSED)
         { "empty continuations", SCRATCH "RUN a \\\n", "\n", 900000, "c\n", NULL, 0 },
         { "comments in a continuation", SCRATCH "RUN a \\\n", "#\n", 400000, "c\n", NULL, 0 },
         { "variables", SCRATCH "ENV ", "a=b ", 16000, "\n", NULL, 0 },
+        { "variables at the limit", "ARG a=$a\n" SCRATCH, "ARG a a a a\n", 4999,
+          "ENV b=c d=e f=g\n", NULL, 0 },
+        { "one more", SCRATCH, "LABEL a=1 b=2 c=3 d=4\n", 5000, "ARG a\n",
+          "more than 20000 variables and labels", 5002 },
         { "unset variables", SCRATCH "ENV e=", "$u", 30000, "\n", NULL, 0 },
         { "wrong keywords", SCRATCH, "Run x\nrUN y\n", 4900, "", NULL, 0 },
         { "the last of many", SCRATCH, "CMD x\n", 9999, "", NULL, 0 },
@@ -188,6 +192,23 @@ static void ignore_patterns_are_counted(void **state UNUSED)
     assert_int_equal(err.line, 10001);
 }
 
+/* Whole minutes, if each pattern were run over each path. */
+static void paths_without_a_pattern_s_literals_cost_little(void **state UNUSED)
+{
+    struct err err = ERR_INIT;
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    for (int i = 0; i < 9000; i++)
+        buf_addf(&b, "**/*.extension%d\n", i);
+    AUTO(ignore_free) struct ignore *ig = ignore_parse(buf_str(&b), b.len, &err);
+    assert_non_null(ig);
+    for (int i = 0; i < 2000; i++) {
+        AUTO(buf_release) struct buf path = BUF_INIT;
+        repeat(&path, "a/long/way/", 20);
+        buf_addf(&path, "file%d", i);
+        assert_false(ignore_match(ig, buf_str(&path)));
+    }
+}
+
 /* Ten ways from each stage to those before it: as many walks as there are ways would not end. */
 static void ways_between_stages_are_not_walked_one_by_one(void **state UNUSED)
 {
@@ -219,6 +240,7 @@ int main(void)
         cmocka_unit_test(patterns_over_long_values_are_refused),
         cmocka_unit_test(circles_of_stages_end),
         cmocka_unit_test(ignore_patterns_are_counted),
+        cmocka_unit_test(paths_without_a_pattern_s_literals_cost_little),
         cmocka_unit_test(ways_between_stages_are_not_walked_one_by_one),
     };
     return UNIT_RUN("dockerfile_limits", tests);

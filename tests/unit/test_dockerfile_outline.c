@@ -134,6 +134,32 @@ static void secrets_and_agents_are_told_once(void **state UNUSED)
     assert_string_equal(m.o.description, "is first");
 }
 
+static void defaults_that_were_replaced_still_count(void **state UNUSED)
+{
+    assert_args("ARG a=1\nARG b=$a\nARG b=2\nFROM scratch AS x\nFROM $b AS y\n", NULL,
+                "a=1 @1\nb=2 @3\n");
+}
+
+static void the_target_is_an_argument_too(void **state UNUSED)
+{
+    assert_args("ARG a=$TARGETSTAGE\nFROM scratch AS x\nFROM $a AS last\n", NULL, "a=last @1\n");
+    assert_args("ARG a=$TARGETSTAGE\nFROM scratch AS x\nFROM $a AS last\n", "LAST", "a=LAST @1\n");
+}
+
+/* Each names the one before; and one names itself: neither is gone through once for each way. */
+static void long_rows_of_defaults_are_told(void **state UNUSED)
+{
+    struct err err = ERR_INIT;
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    AUTO(made_release) struct made m = { .df = NULL };
+    buf_adds(&b, "ARG a0=1\n");
+    for (int i = 1; i < 4000; i++)
+        buf_addf(&b, "ARG a%d=$a%d\nARG me=$me\n", i, i - 1);
+    buf_adds(&b, "FROM image-$a3999$me\n");
+    assert_int_equal(make(&m, buf_str(&b), NULL, &err), 0);
+    assert_int_equal(m.o.args.n, 4001);
+}
+
 static void a_target_that_is_none_is_refused(void **state UNUSED)
 {
     static const struct {
@@ -186,6 +212,9 @@ int main(void)
         cmocka_unit_test(a_base_s_variables_count_where_they_are_known),
         cmocka_unit_test(what_is_given_is_the_value),
         cmocka_unit_test(secrets_and_agents_are_told_once),
+        cmocka_unit_test(defaults_that_were_replaced_still_count),
+        cmocka_unit_test(the_target_is_an_argument_too),
+        cmocka_unit_test(long_rows_of_defaults_are_told),
         cmocka_unit_test(a_target_that_is_none_is_refused),
         cmocka_unit_test(circles_are_refused_with_the_line_that_closes_them),
     };

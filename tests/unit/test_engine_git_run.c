@@ -77,8 +77,9 @@ static void configuration_is_in_memory_and_not_in_the_environment(void **state U
                                              "\textraHeader = \"Authorization: \\\"s\\\"\"\n"));
     assert_non_null(strstr(buf_str(&config), "[protocol \"file\"]\n\tallow = \"never\"\n"));
     assert_non_null(strstr(buf_str(&config), "hooksPath = \"/dev/null\"\n"));
-    assert_non_null(strstr(buf_str(&env), "GIT_ALLOW_PROTOCOL=https:http:ssh:git\n"));
+    assert_non_null(strstr(buf_str(&env), "GIT_ALLOW_PROTOCOL=https:http:git\n"));
     assert_non_null(strstr(buf_str(&env), "GIT_TERMINAL_PROMPT=0\n"));
+    assert_non_null(strstr(buf_str(&env), "GIT_CONFIG_PARAMETERS='core.hooksPath=/dev/null' "));
     assert_null(strstr(buf_str(&env), "Authorization"));
     assert_null(strstr(buf_str(&env), "/elsewhere"));
 }

@@ -175,6 +175,50 @@ static void a_directory_after_a_file_hides_the_older_directory(void **state)
     assert_listing(make(p), "d old|d! old/sub|d old/sub/more|f old/sub/more/f");
 }
 
+static void an_opaque_directory_of_the_image_merges_like_any_other(void **state)
+{
+    struct place *p = *state;
+    struct entry old = a_dir("old");
+    old.opaque = true;
+    AUTO(listing_free) struct listing *l = LISTING(old, a_file("old/f", "f"));
+    const struct listing *layers[] = { p->below, l };
+    AUTO(view_free) struct view *v = view_new(layers, 2);
+    plan_free(p->plan);
+    p->plan = plan_new(p->store, v, 0, 0, -1);
+    replace(p, a_dir("old"), NULL);
+    assert_true(plan_find(p->plan, "old/f", NULL));
+    replace(p, a_file("old/g", "g"), "g");
+    assert_listing(make(p), "d old|f old/g");
+}
+
+static void what_a_new_directory_hides_stays_hidden(void **state)
+{
+    struct place *p = *state;
+    struct entry sub = a_dir("old/sub");
+    replace(p, a_file("old/sub", "file"), "file");
+    replace(p, sub, NULL);
+    assert_ok(plan_put(p->plan, &sub, NULL, &p->err), &p->err);
+    replace(p, sub, NULL);
+    assert_false(plan_find(p->plan, "old/sub/deep", NULL));
+    assert_listing(make(p), "d old|d! old/sub");
+}
+
+static void files_and_directories_take_turns_in_no_time(void **state)
+{
+    struct place *p = *state;
+    for (int i = 0; i < 50000; i++) {
+        AUTO(mem_free) char *path = str_printf("many/%d", i);
+        assert_ok(put(p, path, ""), &p->err);
+    }
+    for (int i = 0; i < 50000; i++) { /* each looking at all others: a minute */
+        replace(p, a_file("turn/in", "x"), "x");
+        replace(p, a_file("turn", "x"), "x");
+        replace(p, a_dir("turn"), NULL);
+    }
+    assert_false(plan_find(p->plan, "turn/in", NULL));
+    assert_true(plan_find(p->plan, "many/49999", NULL));
+}
+
 static void a_directory_replaces_a_link_and_merges_with_a_directory(void **state)
 {
     struct place *p = *state;
@@ -233,6 +277,30 @@ static void links_between_files_that_are_there_are_a_change(void **state)
     assert_listing(make(p), "d old|f old/f|f old/g");
 }
 
+static struct cache_key key_of_links(struct place *p)
+{
+    AUTO(key_free) struct key *k = key_new("t");
+    struct cache_key ret;
+    plan_key_links(p->plan, k);
+    key_end(k, &ret, NULL);
+    return ret;
+}
+
+static void a_key_tells_names_of_one_file_from_equal_files(void **state)
+{
+    struct place *p = *state;
+    struct content_id apart, linked;
+    assert_ok(put(p, "a", "x"), &p->err);
+    assert_ok(put(p, "b", "x"), &p->err);
+    assert_ok(plan_content_id(p->plan, &apart, &p->err), &p->err);
+    struct cache_key before = key_of_links(p);
+    assert_ok(plan_link(p->plan, "b", "a", false, &p->err), &p->err);
+    assert_ok(plan_content_id(p->plan, &linked, &p->err), &p->err);
+    struct cache_key after = key_of_links(p);
+    assert_true(digest_eq(&apart.d, &linked.d));
+    assert_false(digest_eq(&before.d, &after.d));
+}
+
 static void all_names_of_a_file_are_touched(void **state)
 {
     struct place *p = *state;
@@ -263,12 +331,16 @@ int main(void)
         CASE(a_link_to_what_is_not_planned_is_a_miss),
         CASE(replacing_takes_all_below_away),
         CASE(a_directory_after_a_file_hides_the_older_directory),
+        CASE(an_opaque_directory_of_the_image_merges_like_any_other),
+        CASE(what_a_new_directory_hides_stays_hidden),
+        CASE(files_and_directories_take_turns_in_no_time),
         CASE(a_directory_replaces_a_link_and_merges_with_a_directory),
         CASE(what_planning_reads_is_carried_in_the_layer),
         CASE(the_content_id_is_the_layers),
         CASE(what_is_below_already_is_not_in_the_layer),
         CASE(a_plan_that_changes_nothing_is_an_empty_layer),
         CASE(links_between_files_that_are_there_are_a_change),
+        CASE(a_key_tells_names_of_one_file_from_equal_files),
         CASE(all_names_of_a_file_are_touched),
     };
     return UNIT_RUN("engine_plan", tests);

@@ -516,6 +516,37 @@ static void a_server_outside_leads_nobody_inside(UNUSED void **state)
     fake_stop(second);
 }
 
+static char last_asked[64];
+
+static bool notes_what_is_asked(const char *ip)
+{
+    snprintf(last_asked, sizeof(last_asked), "%s", ip);
+    return false;
+}
+
+/* The port is the proxy's in both, so that it tells nothing. */
+static void a_name_that_needs_no_proxy_is_judged_by_its_address(UNUSED void **state)
+{
+    struct err err = ERR_INIT;
+    AUTO(http_free) struct http *h = new_http(NULL);
+    AUTO(http_response_release) struct http_response r = { .status = 0 };
+    AUTO(http_response_release) struct http_response again = { .status = 0 };
+    struct places none = { .first = NULL };
+    struct fake *f = fake_start(redirects, &none);
+    AUTO(mem_free) char *proxy = fake_url(f, "");
+    AUTO(mem_free) char *url = str_printf("http://x.localhost%s/end", strrchr(proxy, ':'));
+    struct http_request q = { .method = "GET", .url = url, .is_inside = notes_what_is_asked };
+    setenv("http_proxy", proxy, 1);
+    assert_ok(http_do(h, &q, &r, &err), &err);
+    assert_string_equal(last_asked, "x.localhost");
+    setenv("no_proxy", "example.com, .localhost", 1);
+    assert_ok(http_do(h, &q, &again, &err), &err);
+    assert_string_equal(last_asked, "127.0.0.1");
+    unsetenv("http_proxy");
+    unsetenv("no_proxy");
+    fake_stop(f);
+}
+
 static void dates_are_read(UNUSED void **state)
 {
     assert_int_equal(http_date("Wed, 21 Oct 2015 07:28:00 GMT"), 1445412480);
@@ -725,6 +756,7 @@ int main(void)
         cmocka_unit_test(credentials_stay_with_their_origin_for_good),
         cmocka_unit_test(a_redirect_inside_the_origin_keeps_credentials),
         cmocka_unit_test(redirects_that_lead_nowhere_are_refused),
+        cmocka_unit_test(a_name_that_needs_no_proxy_is_judged_by_its_address),
         cmocka_unit_test(a_server_outside_leads_nobody_inside),
         cmocka_unit_test(dates_are_read),
         cmocka_unit_test(see_other_turns_post_into_get),

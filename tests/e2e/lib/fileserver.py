@@ -3,10 +3,11 @@
 
 Each request is a line of LOG: "METHOD PATH STATUS auth=... inm=... ims=... agent=...".
 /                  index.html; so is /x/..
-/x                 the file, with Last-Modified and, when there is DIR/x.etag, its ETag; 304 when that is asked for
+/x                 the file (of a directory DIR/x.page), with Last-Modified and, when there is DIR/x.etag, its ETag; 304 when that is asked for
 /status/N          that status
 /to/N?URL          a redirect with status N to URL
 /loop              a redirect to itself
+/moving/x          a redirect to where the file DIR/x says
 /auth/x            the file DIR/x for "Authorization: Bearer let-me-in" alone
 /basic/x           the same for user "me", password "let-me-in"; git repositories too
 /short             says that it has 100 bytes and has 10
@@ -52,6 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def file(self, name):
         name = "index.html" if name.rstrip("/.") in ("", "/x", "/x/%2e%2e") else name
         path = os.path.normpath(os.path.join(ROOT, name.lstrip("/")))
+        path = path + ".page" if os.path.isdir(path) else path
         if not path.startswith(ROOT) or not os.path.isfile(path):
             return self.answer(404, body=b"no such file\n")
         etag = None
@@ -96,6 +98,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(int(rest), [("Location", query)])
         if first == "loop":
             return self.answer(302, [("Location", "/loop")])
+        if first == "moving":
+            with open(os.path.join(ROOT, os.path.basename(rest))) as f:
+                return self.answer(302, [("Location", f.read().strip())])
         if first == "auth":
             if self.headers.get("Authorization") != "Bearer let-me-in":
                 return self.answer(401, body=b"who are you?\n")

@@ -1,0 +1,273 @@
+/* What comes of a plan: its changes, their identity, the layer. */
+#include "engine/layer_plan_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A range of the spool as a source. */
+struct spool_source {
+    struct source s;
+    int fd;
+    uint64_t offset, left;
+};
+
+static ssize_t spool_read(struct source *s, void *buf, size_t n, struct err *err)
+{
+    struct spool_source *x = (struct spool_source *)s;
+    if (n > x->left)
+        n = x->left;
+    if (n == 0)
+        return 0;
+    ssize_t got = pread(x->fd, buf, n, (off_t)x->offset);
+    if (got < 0)
+        return err_sys(err, errno, "cannot read scratch");
+    x->offset += (uint64_t)got;
+    x->left -= (uint64_t)got;
+    return got;
+}
+
+static void spool_free(struct source *s)
+{
+    mem_free(s);
+}
+
+static struct source *spool_source(int fd, uint64_t offset, uint64_t size)
+{
+    struct spool_source *x = mem_zalloc(sizeof(*x));
+    x->s.read = spool_read;
+    x->s.free = spool_free;
+    x->fd = fd;
+    x->offset = offset;
+    x->left = size;
+    return &x->s;
+}
+
+static struct source *open_context(const struct origin *o, struct err *err)
+{
+    int fd = context_open_file(o->context, o->path, err);
+    return fd < 0 ? NULL : source_fd(fd, true);
+}
+
+static struct source *open_layer(struct layer_plan *p, const struct origin *o, struct err *err)
+{
+    struct entry e;
+    if (!listing_find(o->layer->listing, o->path, &e)) {
+        err_set(err, ERR_CORRUPT, "'%s' is not in its layer", o->path);
+        return NULL;
+    }
+    return content_open(p->content, o->layer, &e, err);
+}
+
+/* layer_content_fn */
+static struct source *open_planned(void *arg, const struct entry *e, struct err *err)
+{
+    struct layer_plan *p = arg;
+    const struct planned *x = map_get(p->planned, e->path);
+    const struct origin *o = x ? &x->origin : NULL;
+    switch (o ? o->kind : ORIGIN_NONE) {
+    case ORIGIN_CONTEXT:
+        return open_context(o, err);
+    case ORIGIN_LAYER:
+        return open_layer(p, o, err);
+    case ORIGIN_BYTES:
+        return source_mem(buf_str(&o->bytes), o->bytes.len);
+    case ORIGIN_SPOOL:
+        return spool_source(p->spool_fd, o->offset, o->size);
+    default:
+        err_set(err, ERR_CORRUPT, "no bytes are known for '/%s'", e->path);
+        return NULL;
+    }
+}
+
+static int read_planned(struct layer_plan *p, const struct entry *e, struct buf *ret,
+                        struct err *err)
+{
+    AUTO(source_free) struct source *s = open_planned(p, e, err);
+    if (s == NULL)
+        return err->code;
+    buf_clear(ret);
+    ssize_t n = source_read_full(s, buf_room(ret, e->size + 1), e->size + 1, err);
+    if (n < 0)
+        return err->code;
+    ret->len = (size_t)n;
+    struct digest d;
+    digest_of(ret->data, ret->len, &d);
+    if (ret->len != e->size || !digest_eq(&d, &e->content))
+        return err_set(err, ERR_CORRUPT, "'/%s' is not what it was", e->path);
+    return 0;
+}
+
+/* Whether there is below already, just so (times aside), what is planned. */
+static bool is_below(const struct layer_plan *p, const struct planned *x, struct entry *there,
+                     size_t *ret_layer)
+{
+    struct entry e = plan_entry_of(p, x);
+    return !e.opaque && !plan_hides(p, x->path) && view_find(p->below, x->path, there, ret_layer) &&
+           entry_same(&e, there);
+}
+
+/* A file with several names: below they have to be names of one file too. */
+static void look_at_name(struct layer_plan *p, const struct planned *x)
+{
+    struct group *g = &p->groups[x->group - 1];
+    struct entry there;
+    size_t layer;
+    if (!is_below(p, x, &there, &layer)) {
+        g->changes = true;
+        return;
+    }
+    const char *first = there.hardlink ? there.hardlink : there.path;
+    if (g->is_seen && (g->layer != layer || !str_eq(g->first, first)))
+        g->changes = true;
+    g->is_seen = true;
+    g->layer = layer;
+    g->first = first;
+}
+
+static void look_at_groups(struct layer_plan *p)
+{
+    const char *path;
+    void *value;
+    for (size_t i = 0; i < p->n_groups; i++)
+        p->groups[i].changes = p->groups[i].is_seen = false;
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
+        if (((struct planned *)value)->group > 0)
+            look_at_name(p, value);
+}
+
+static bool changes_nothing(const struct layer_plan *p, const struct planned *x)
+{
+    struct entry there;
+    size_t layer;
+    if (x->group > 0)
+        return !p->groups[x->group - 1].changes;
+    return is_below(p, x, &there, &layer);
+}
+
+static void mark_with_parents(struct layer_plan *p, struct planned *x)
+{
+    AUTO(mem_free) char *path = str_dup(x->path);
+    while (x != NULL && !x->changes) {
+        x->changes = true;
+        char *slash = strrchr(path, '/');
+        if (slash == NULL)
+            return;
+        *slash = '\0';
+        x = map_get(p->planned, path);
+    }
+}
+
+/* A layer holds what is not below it already, and the directories that lead there. */
+static void mark_changes(struct layer_plan *p)
+{
+    const char *path;
+    void *value;
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
+        ((struct planned *)value)->changes = false;
+    look_at_groups(p);
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
+        if (!changes_nothing(p, value))
+            mark_with_parents(p, value);
+}
+
+/*
+ * The planned entries. with_bytes: the content of files that planning reads goes along; without
+ * it the listing has the same content id.
+ */
+static struct listing_builder *build_listing(struct layer_plan *p, bool with_bytes, struct err *err)
+{
+    AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
+    AUTO(mem_free) const char **first = mem_calloc(p->n_groups + 1, sizeof(*first));
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
+    const char *path;
+    void *value;
+    mark_changes(p);
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
+        const struct planned *x = value;
+        struct entry e = plan_entry_of(p, x);
+        if (!x->changes)
+            continue;
+        if (x->group > 0 && first[x->group] != NULL)
+            e.hardlink = first[x->group];
+        else
+            first[x->group] = x->group > 0 ? path : NULL;
+        if (with_bytes && e.type == ENTRY_FILE && e.size <= LISTING_INLINE_MAX &&
+            listing_wants_inline(path)) {
+            if (read_planned(p, &e, &bytes, err) < 0)
+                return NULL;
+            e.inline_data = buf_str(&bytes);
+        }
+        if (listing_builder_add(b, &e, err) < 0)
+            return NULL;
+    }
+    return TAKE(b);
+}
+
+int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err)
+{
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, false, err);
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
+    if (b == NULL)
+        return err->code;
+    return listing_builder_write(b, &bytes, ret, err);
+}
+
+void plan_key_links(struct layer_plan *p, struct key *k)
+{
+    AUTO(mem_free) const char **first = mem_calloc(p->n_groups + 1, sizeof(*first));
+    const char *path;
+    void *value;
+    if (p->n_groups > 0)
+        mark_changes(p);
+    for (size_t i = 0; p->n_groups > 0 && map_next(p->planned, &i, &path, &value);) {
+        const struct planned *x = value;
+        if (x->group == 0 || !x->changes)
+            continue;
+        if (first[x->group] == NULL) {
+            first[x->group] = path;
+            continue;
+        }
+        key_str(k, "link", path);
+        key_str(k, "link.to", first[x->group]);
+    }
+}
+
+int plan_whole_id(struct layer_plan *p, struct digest *ret, struct err *err)
+{
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, false, err);
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
+    struct content_id without_times;
+    if (b == NULL || listing_builder_write(b, &bytes, &without_times, err) < 0)
+        return err->code;
+    digest_of(bytes.data, bytes.len, ret);
+    return 0;
+}
+
+/* Everything that is to come out of layers, so that a layer without a tree is read once. */
+static void want_layers(struct layer_plan *p)
+{
+    const char *path;
+    void *value;
+    p->content = content_new(p->store);
+    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
+        const struct planned *x = value;
+        struct entry e;
+        p->reads_context = p->reads_context || x->origin.kind == ORIGIN_CONTEXT;
+        if (x->origin.kind == ORIGIN_LAYER &&
+            listing_find(x->origin.layer->listing, x->origin.path, &e))
+            content_want(p->content, x->origin.layer, &e);
+    }
+}
+
+const struct layer *plan_make(struct layer_plan *p, struct err *err)
+{
+    want_layers(p);
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, true, err);
+    const struct layer *l = b ? layer_make(p->store, b, open_planned, p, err) : NULL;
+    if (l == NULL && err->code == ERR_CORRUPT && p->reads_context)
+        err_wrap(err, "a file changed while it was copied");
+    content_free(p->content);
+    p->content = NULL;
+    return l;
+}
