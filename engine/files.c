@@ -1,11 +1,10 @@
 #include "engine/files.h"
 
-#include "base/clock.h"
 #include "base/fs.h"
 #include "engine/base_images.h"
+#include "engine/context_internal.h"
 #include "engine/contexts.h"
 #include "engine/engine_internal.h"
-#include <stdio.h>
 #include <string.h>
 
 void files_release(struct files *f)
@@ -147,33 +146,23 @@ int files_identify(struct files *f, const char *path, struct content_id *ret, st
     return rc == 0 ? plan_content_id(f->plan, ret, err) : rc;
 }
 
-/* A record of a layer that a mount has shown, so that the next one need not make it again. */
-static int keep_shown(struct files *f, const struct cache_key *key, const struct layer *l,
-                      struct err *err)
+/* layer_make_fn */
+static const struct layer *make_shown(void *arg, struct err *err)
 {
-    struct record r = { .key = *key, .has_layer = true, .layer = l->diff_id };
-    struct buf none = BUF_INIT;
-    r.made_s = clock_wall_s();
-    snprintf(r.step, sizeof(r.step), "files of %s for a mount", f->shown);
-    return answer_keep(f->b->store, &r, &none, &none, err);
+    struct files *f = arg;
+    return plan_make(f->plan, err);
 }
 
+/* The layer that a mount shows; the next one need not make it again. */
 static const struct layer *shown_layer(struct files *f, struct err *err)
 {
     struct digest id;
-    struct cache_key key;
-    struct answer known;
-    struct err miss = ERR_INIT;
     if (plan_whole_id(f->plan, &id, err) < 0)
         return NULL;
     AUTO(key_free) struct key *k = key_new("mount");
+    AUTO(mem_free) char *shown = str_printf("files of %s for a mount", f->shown);
     key_digest(k, "listing", &id);
-    key_end(k, &key, NULL);
-    build_used_key(f->b, &key);
-    if (answer_find(f->b->store, &key, &known, &miss) == 0 && known.layer != NULL)
-        return known.layer;
-    const struct layer *l = plan_make(f->plan, err);
-    return l == NULL || keep_shown(f, &key, l, err) < 0 ? NULL : l;
+    return context_layer_once(f->b, k, shown, make_shown, f, err);
 }
 
 int files_stack(struct files *f, const struct layer *const **ret, size_t *ret_n, struct err *err)
