@@ -29,6 +29,7 @@ enum err_code {
     ERR_CANCELLED = -7,   /* interrupted by a signal or because another part failed */
     ERR_STEP = -8,        /* a RUN's command ended with a status other than 0 */
     ERR_UNSUPPORTED = -9, /* understood, but this version or this machine can't */
+    ERR_UNDECIDED = -10,  /* a plan's alone: known only when something has been made or fetched */
 };
 
 struct err {

@@ -47,7 +47,11 @@ static void ask_base(struct build *b, const char *name, const char *canonical, c
     int v = label != NULL ? vertex_begin(b->e, "%s", label)
                           : vertex_begin(b->e, "[internal] load metadata for %s", canonical);
     struct find_options options = {
-        .platform = platform, .pull = b->o->pull, .offline = b->o->offline, .vertex = v
+        .platform = platform,
+        .pull = b->o->pull,
+        .offline = b->o->offline,
+        .is_plan = b->is_plan,
+        .vertex = v
     };
     x->rc = find_image(b->e, name, &options, &x->found, &x->err);
     vertex_close(b->e, v, x->rc, started, &x->err);
@@ -83,6 +87,8 @@ int base_image_find(struct build *b, const char *name, const struct platform *pl
     if (!x->asked)
         ask_base(b, name, canonical, label, platform, x);
     pthread_mutex_unlock(&x->lock);
+    if (x->rc == ERR_UNDECIDED)
+        return err_copy(err, &x->err);
     if (x->rc < 0) {
         err_copy(err, &x->err);
         err_wrap(err, "failed to resolve source metadata for %s", canonical);
@@ -103,9 +109,9 @@ void base_image_show(struct build *b, const struct base_image *i, const struct p
     struct base *x = base_of(b, i->canonical, platform);
     pthread_mutex_lock(&x->lock);
     bool first = !x->shown;
-    x->shown = true;
+    x->shown = x->shown || !b->is_dry;
     pthread_mutex_unlock(&x->lock);
-    if (first)
+    if (first && !b->is_dry)
         vertex_end(b->e, vertex_begin(b->e, "FROM %s", i->canonical), VERTEX_CACHED, NULL, 0);
 }
 

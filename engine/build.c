@@ -10,6 +10,7 @@
 #include "engine/fetch.h"
 #include "engine/lint_use.h"
 #include "engine/load_dockerfile.h"
+#include "engine/skip_docs.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,22 @@ void build_result_release(struct build_result *r)
 {
     mem_free(r->dockerfile_name);
     buf_release(&r->dockerfile);
+    build_report_release(&r->report);
+    mem_free(r->docs_skipped);
+    mem_free(r->reason);
+}
+
+static void release_stages(struct build *b)
+{
+    for (size_t i = 0; i < b->n_stages; i++) {
+        state_release(&b->stages[i].state);
+        mem_free(b->stages[i].shown);
+        mem_free(b->stages[i].base);
+        build_report_release(&b->stages[i].report);
+    }
+    mem_free(b->stages);
+    b->stages = NULL;
+    b->n_stages = 0;
 }
 
 static void build_release(struct build *b)
@@ -28,12 +45,9 @@ static void build_release(struct build *b)
     map_free(b->fetched);
     map_free(b->new_caches);
     group_free(b->packing);
-    for (size_t i = 0; i < b->n_stages; i++) {
-        state_release(&b->stages[i].state);
-        mem_free(b->stages[i].shown);
-        mem_free(b->stages[i].base);
-    }
-    mem_free(b->stages);
+    release_stages(b);
+    before_release(&b->before);
+    foreseen_release(&b->foreseen);
     contexts_free(b->contexts);
     dockerfile_free(b->df);
     strv_release(&b->context_wants);
@@ -119,7 +133,7 @@ static void *stage_thread(void *arg)
     return NULL;
 }
 
-static int run_stages(struct build *b, struct err *err)
+int build_run_stages(struct build *b, struct err *err)
 {
     for (size_t i = 0; i < b->n_stages; i++) {
         struct build_stage *st = &b->stages[i];
@@ -134,6 +148,19 @@ static int run_stages(struct build *b, struct err *err)
         if (b->stages[i].started)
             pthread_join(b->stages[i].thread, NULL);
     return b->first_error.code != ERR_NONE ? err_copy(err, &b->first_error) : 0;
+}
+
+int build_reset_stages(struct build *b, struct err *err)
+{
+    if (b->first_error.code != ERR_NONE && !cancel_take_back(b->e->cancel))
+        return err_copy(err, &b->first_error);
+    err_clear(&b->first_error);
+    release_stages(b);
+    b->n_used = 0;
+    b->result->n_steps = b->result->n_cached = 0;
+    b->result->failed_vertex = 0;
+    strv_clear(&b->context_wants);
+    return build_plan_stages(b, err);
 }
 
 /* Packing in the background. */
@@ -165,7 +192,8 @@ void build_pack(struct build_stage *st, const struct layer *l)
     group_run(b->packing, pack_layer, p);
 }
 
-static int build_image(struct build *b, struct err *err)
+/* What the target's stages are to be: read, parsed, and the contexts and variables they need. */
+static int prepare(struct build *b, struct err *err)
 {
     AUTO(mem_free) char *path = NULL;
     if (read_dockerfile(b, &path, err) < 0 || check_syntax(b, err) < 0)
@@ -174,20 +202,133 @@ static int build_image(struct build *b, struct err *err)
     b->df = dockerfile_parse(buf_str(text), text->len, err);
     if (b->df == NULL || contexts_open_main(b, path, err) < 0)
         return err->code;
-    if (read_globals(b, err) < 0 || build_plan_stages(b, err) < 0 || run_stages(b, err) < 0)
+    return read_globals(b, err) < 0 || build_plan_stages(b, err) < 0 ? err->code : 0;
+}
+
+/* In the order of the Dockerfile. */
+static void gather_report(struct build *b)
+{
+    for (size_t i = 0; i < b->n_stages; i++)
+        build_report_move(&b->result->report, &b->stages[i].report);
+}
+
+/* Only documentation changed: said once, in the place of the steps. */
+static void show_skipped(struct build *b)
+{
+    int v = vertex_begin(b->e, "[internal] skip documentation");
+    vertex_note(b->e, v, "only documentation changed (%s): the last image stands",
+                b->result->docs_skipped);
+    vertex_end(b->e, v, VERTEX_CACHED, NULL, 0);
+}
+
+/* The stages, in whichever way: *ret_config and ret are the image then. */
+static int find_image_of(struct build *b, struct blob_id *ret_config, struct image_config *ret,
+                         struct err *err)
+{
+    bool skipped = false;
+    if (b->o->skip_docs && skip_docs_try(b, &skipped, ret_config, ret, err) < 0)
         return err->code;
-    struct state *s = &b->stages[b->target].state;
+    if (skipped) {
+        show_skipped(b);
+        return 0;
+    }
+    before_load(b, false);
+    if (build_run_stages(b, err) < 0)
+        return err->code;
+    return build_assemble(b, &b->stages[b->target].state, ret_config, ret, err);
+}
+
+static int build_image(struct build *b, struct err *err)
+{
+    if (prepare(b, err) < 0)
+        return err->code;
     struct image_config config;
     image_config_init(&config);
-    int rc = build_assemble(b, s, &b->result->config, &config, err);
+    int rc = find_image_of(b, &b->result->config, &config, err);
     if (rc == 0) {
         b->result->has_image = true;
         rc = group_wait(b->packing, err);
     }
     if (rc == 0)
-        rc = build_deliver(b, &b->result->config, &config, s, err);
+        rc = build_deliver(b, &b->result->config, &config, &b->stages[b->target].state, err);
     image_config_release(&config);
     return rc;
+}
+
+/* The canonical name that this kind of build is found by; NULL: it has none. */
+static char *first_name(const struct build_options *o)
+{
+    AUTO(image_name_release) struct image_name n = { 0 };
+    struct err bad = ERR_INIT;
+    return o->tags.n > 0 && image_name_parse(o->tags.v[0], &n, &bad) == 0
+               ? image_name_canonical(&n)
+               : NULL;
+}
+
+/* When things were last used, and what this build was, is no part of the result. */
+static void remember(struct build *b, int rc)
+{
+    struct err ignored = ERR_INIT;
+    AUTO(mem_free) char *name = first_name(b->o);
+    if (b->n_used > 0 && record_touch(b->store, b->used_keys, b->n_used, &ignored) < 0)
+        log_debug("engine", "%s", ignored.msg);
+    before_save(b, rc == 0 && b->result->has_image ? &b->result->config : NULL, name);
+}
+
+/* Planning. */
+
+/* Every step is known: is the image that they give here, under the names that were asked for? */
+static void compare_image(struct build *b)
+{
+    struct build_result *r = b->result;
+    struct image_config config;
+    struct err none = ERR_INIT;
+    image_config_init(&config);
+    build_assemble_text(b, &b->stages[b->target].state, &b->o->labels, &r->config, &config, NULL);
+    image_config_release(&config);
+    r->has_image = true;
+    AUTO(stored_image_release) struct stored_image same = { 0 };
+    if (tag_find(b->store, DIGEST_S(&r->config.d), &same, &none) < 0) {
+        r->reason = str_dup("the image's configuration is another one");
+        return;
+    }
+    for (size_t i = 0; i < b->o->tags.n && r->reason == NULL; i++) {
+        AUTO(image_name_release) struct image_name n = { 0 };
+        AUTO(stored_image_release) struct stored_image named = { 0 };
+        AUTO(mem_free) char *name =
+            image_name_parse(b->o->tags.v[i], &n, &none) == 0 ? image_name_canonical(&n) : NULL;
+        if (name == NULL || tag_get(b->store, name, &named, &none) < 0)
+            r->reason = str_printf("%s is a new name", b->o->tags.v[i]);
+        else if (!digest_eq(&named.config.d, &r->config.d))
+            r->reason = str_printf("%s is another image", b->o->tags.v[i]);
+    }
+    r->is_up_to_date = r->reason == NULL;
+}
+
+static int plan_stages(struct build *b, struct err *err)
+{
+    struct build_result *r = b->result;
+    struct image_config config;
+    bool skipped = false;
+    b->is_plan = b->is_dry = true;
+    image_config_init(&config);
+    int rc = b->o->skip_docs ? skip_docs_try(b, &skipped, &r->config, &config, err) : 0;
+    image_config_release(&config);
+    if (rc < 0)
+        return rc;
+    if (!skipped)
+        before_load(b, false);
+    if (!skipped && build_run_stages(b, err) < 0)
+        return err->code;
+    size_t known = 0, all = 0;
+    for (size_t i = 0; i < b->n_stages; i++) {
+        known += build_report_count(&b->stages[i].report, STEP_CACHED);
+        all += b->stages[i].report.n;
+    }
+    r->has_image = r->is_up_to_date = skipped;
+    if (!skipped && known == all)
+        compare_image(b);
+    return 0;
 }
 
 /* A layer that was there when a step was planned on it, and then turned out to be damaged. */
@@ -201,6 +342,16 @@ static bool has_lost_layers(const struct build *b)
     return base_images_lost(b) || contexts_lost(b) || fetch_lost(b);
 }
 
+static void build_init(struct build *b)
+{
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->phase_changed, NULL);
+    b->packing = group_new(b->e->pool);
+    b->bases = map_new(base_free);
+    b->fetched = map_new(mem_free);
+    contexts_init(b);
+}
+
 static int build_once(struct engine *e, const struct build_options *o, const struct layer **kept,
                       struct build_result *ret, bool *ret_lost, struct err *err)
 {
@@ -208,17 +359,25 @@ static int build_once(struct engine *e, const struct build_options *o, const str
     struct build b = {
         .e = e, .o = o, .store = e->store, .result = ret, .kept_context = kept, .epoch = -1
     };
-    pthread_mutex_init(&b.lock, NULL);
-    pthread_cond_init(&b.phase_changed, NULL);
-    b.packing = group_new(e->pool);
-    b.bases = map_new(base_free);
-    b.fetched = map_new(mem_free);
-    contexts_init(&b);
+    build_init(&b);
     int rc = build_image(&b, err);
-    struct err ignored = ERR_INIT; /* when things were last used is no part of the result */
-    if (b.n_used > 0 && record_touch(b.store, b.used_keys, b.n_used, &ignored) < 0)
-        log_debug("engine", "%s", ignored.msg);
+    gather_report(&b);
+    remember(&b, rc);
     *ret_lost = rc < 0 && has_lost_layers(&b);
+    return rc;
+}
+
+int engine_plan(struct engine *e, const struct build_options *o, struct build_result *ret,
+                struct err *err)
+{
+    const struct layer *kept = NULL;
+    AUTO(build_release)
+    struct build b = {
+        .e = e, .o = o, .store = e->store, .result = ret, .kept_context = &kept, .epoch = -1
+    };
+    build_init(&b);
+    int rc = prepare(&b, err) < 0 ? err->code : plan_stages(&b, err);
+    gather_report(&b);
     return rc;
 }
 

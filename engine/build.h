@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "engine/engine.h"
+#include "engine/report.h"
 #include "image/platform.h"
 
 /* "-o type=oci,dest=x": attributes as given; type is filled from the short forms ("dir", "-"). */
@@ -65,6 +66,12 @@ struct build_options {
     struct strv no_cache_filter;
     bool pull;    /* the registry is asked for every base image; not when offline */
     bool offline; /* no registry is asked */
+    /*
+     * When all that changed since the last successful build is documentation (paths of the context
+     * that these patterns match, as those of an ignore file), its image is the result.
+     */
+    bool skip_docs;
+    const struct strv *docs; /* borrowed; ignore.h's language */
     enum build_load { LOAD_AUTO /* when an engine answers */, LOAD_YES, LOAD_NO } load;
     const struct build_output *outputs;
     size_t n_outputs;
@@ -83,11 +90,24 @@ struct build_result {
     int failed_vertex;        /* 0: none */
     int given_up_vertex;      /* up to here they are of a build that began again; 0: none */
     size_t n_steps, n_cached; /* steps that make layers; those that were known */
+    struct build_report report; /* of every needed stage */
+    char *docs_skipped;         /* the documentation that changed and was left out; NULL: none */
+    /* engine_plan: */
+    bool is_up_to_date; /* no step is to be made, and the image is here under its names */
+    char *reason;       /* what is to be done when every step is known; NULL */
 };
 void build_result_release(struct build_result *r);
 DEFINE_AUTO_VALUE(struct build_result, build_result_release);
 
 int engine_build(struct engine *e, const struct build_options *o, struct build_result *ret,
                  struct err *err);
+/*
+ * `shale plan`: every answer that engine_build would have, without making, fetching or keeping
+ * anything but digests of context files (a context that is no directory is fetched, to look at it).
+ * What stands on a step that has to run, or on what has to be fetched, is undecided. ret has the
+ * image when every step is known.
+ */
+int engine_plan(struct engine *e, const struct build_options *o, struct build_result *ret,
+                struct err *err);
 
 #endif

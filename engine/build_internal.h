@@ -8,9 +8,12 @@
 
 #include "cache/answer.h"
 #include "cache/context.h"
+#include "cache/file_changes.h"
 #include "cache/key.h"
 #include "dockerfile/instr.h"
+#include "engine/before.h"
 #include "engine/build.h"
+#include "engine/foresee.h"
 #include "image/name.h"
 #include "image/oci.h"
 #include "image/view.h"
@@ -27,6 +30,10 @@ struct arg {
 struct state {
     const struct layer **layers; /* borrowed from the store */
     size_t n_layers, cap_layers;
+    /* of each layer the step that gave it; NULL: it came with the base image */
+    const struct step_report **made_by;
+    char *undecided; /* a plan: the step that has to be made before more is known; else NULL */
+    bool is_blank;   /* ... and not even the configuration is known: the base is not here */
     struct view *view;          /* of the layers; made by state_view */
     struct image_config config; /* history's created is set for steps with a layer only */
     struct strv env;            /* what a process would see: ENV and ARG, the later wins */
@@ -45,7 +52,8 @@ void state_copy(struct state *dst, const struct state *src);
 void state_from_image(struct state *s, const struct image_config *config,
                       const struct layer *const *layers, size_t n);
 const struct view *state_view(struct state *s);
-void state_add_layer(struct state *s, const struct layer *l);
+/* made_by: borrowed from its stage's report; NULL: no step's. */
+void state_add_layer(struct state *s, const struct layer *l, const struct step_report *made_by);
 void state_declare_arg(struct state *s, const char *key, const char *value);
 /* Adds an entry; created_s 0: no layer of its own. */
 void state_add_history(struct state *s, const char *created_by, bool has_layer, int64_t created_s);
@@ -78,6 +86,7 @@ struct build_stage {
     enum { STAGE_WAITING, STAGE_DONE, STAGE_FAILED } phase;
     pthread_t thread;
     bool started;
+    struct build_report report; /* of its steps, in order */
 };
 
 struct build {
@@ -109,6 +118,11 @@ struct build {
     struct map *bases;      /* canonical name and platform -> struct base, of base_images.c */
     /* What was asked for outside -> what it was: one build sees one state of it. fetch_http.c */
     struct map *fetched;
+    bool is_plan;         /* nothing is fetched or kept */
+    bool is_dry;          /* no step is made or shown: a plan, or a trial of skip_docs.h */
+    struct before before; /* before.h */
+    struct foreseen foreseen;
+    struct docs_trial *docs; /* skip_docs.h; NULL: not one */
 };
 
 /* epoch.c: sets b->epoch from --build-arg or ARGs before the first FROM, which are then numbers.
@@ -134,6 +148,10 @@ int build_stage_ref(const struct build *b, const char *from, size_t before);
 
 /* plan_stages.c: b->stages, and which of them the target needs. */
 int build_plan_stages(struct build *b, struct err *err);
+/* build.c: all needed stages, side by side. */
+int build_run_stages(struct build *b, struct err *err);
+/* As after build_plan_stages, whatever came of running them. ERR_CANCELLED after a signal. */
+int build_reset_stages(struct build *b, struct err *err);
 
 void base_free(void *base); /* base_images.c */
 
@@ -163,8 +181,33 @@ struct step {
     struct buf output;      /* filled by make; released by the caller */
     int (*make)(struct step *s, const struct layer **ret, struct err *err);
     void *arg;
+    const struct step_ops *ops;
+    struct step_report *report; /* of its stage; set by step_do */
+    struct buf fields;          /* the key's text; set and released by step_do */
+};
+/* What is known of a step beyond its key; each may be NULL. */
+struct step_ops {
+    const char *kind; /* of the key */
+    /*
+     * The files that the step's layer will have, without making it; NULL: they are not known
+     * before. A plan goes on with them, and they say what has changed.
+     */
+    struct listing *(*foresee)(struct step *s, struct err *err);
+    /* How a path of that layer is to be shown: as the path that it was copied from. NULL: as
+     * itself. Owned by the caller. */
+    char *(*shown_path)(void *step, const char *path);
+    /* skip_docs.h: whether all changes are documentation. */
+    bool (*is_docs)(struct step *s, const struct file_changes *c);
 };
 int step_do(struct step *s, struct err *err);
+/*
+ * A step that a plan can say nothing about, for what has to be made or fetched before: shown as
+ * such, and so is all that stands on it.
+ */
+void step_undecided(struct build_stage *st, const struct instr *i, const char *waits_for);
+/* A new entry of the stage's report. name: as stage_vertex_name gives it. */
+struct step_report *step_report_begin(struct build_stage *st, const struct instr *i,
+                                      const char *name) NONNULL;
 /* A step that failed with err before it had a key. failed: what has shown that already, or 0: the
  * step is shown. Returns the code. */
 int step_without_key(struct build_stage *st, const struct instr *i, int failed, struct err *err);
@@ -202,7 +245,8 @@ DEFINE_AUTO_VALUE(struct found_image, found_image_release);
 struct find_options {
     const struct platform *platform;
     bool pull, offline;
-    int vertex; /* status goes here; 0: nowhere */
+    bool is_plan; /* nothing is fetched: what would have to be is ERR_UNDECIDED */
+    int vertex;   /* status goes here; 0: nowhere */
 };
 int find_image(struct engine *e, const char *name, const struct find_options *o,
                struct found_image *ret, struct err *err);
@@ -213,6 +257,10 @@ int config_layers(struct store *s, const struct image_config *c, const struct la
 /* assemble.c: the configuration of the built image, finished and kept. */
 int build_assemble(struct build *b, struct state *s, struct blob_id *ret_config,
                    struct image_config *ret, struct err *err);
+/* The same, and nothing is kept: labels instead of those of the command line. ret_text may be NULL. */
+void build_assemble_text(struct build *b, struct state *s, const struct strv *labels,
+                         struct blob_id *ret_config, struct image_config *ret,
+                         struct buf *ret_text);
 
 /* deliver.c: tags, engine, outputs, iidfile, metadata. */
 int build_deliver(struct build *b, const struct blob_id *config_id,

@@ -69,7 +69,7 @@ int copy_check_remote(const struct instr *i, struct err *err)
  */
 static int wrap(struct err *err)
 {
-    bool plain = err->code == ERR_CANCELLED || str_starts(err->msg, "digest mismatch") ||
+    bool plain = err->code == ERR_CANCELLED || err->code == ERR_UNDECIDED || str_starts(err->msg, "digest mismatch") ||
                  str_starts(err->msg, "unset ssh") || str_starts(err->msg, "invalid subdir");
     return plain ? err->code : err_wrap(err, "failed to load cache key");
 }
@@ -118,7 +118,7 @@ int copy_remote(struct copy *c, const char *source, struct err *err)
 {
     AUTO(mem_free) char *shown = url_redact(source);
     int64_t started = clock_mono_ms();
-    int vertex = vertex_begin(c->st->b->e, "%s", shown);
+    int vertex = c->st->b->is_dry ? 0 : vertex_begin(c->st->b->e, "%s", shown);
     int rc =
         fetch_is_http(source) ? add_http(c, source, vertex, err) : add_git(c, source, vertex, err);
     if (rc < 0)

@@ -690,6 +690,10 @@ static const struct layer *fetch_tree(struct git_fetch *f, struct err *err)
     l = is_settled ? NULL : recall(f);
     if (l != NULL)
         return l;
+    if (f->b->is_plan) {
+        err_set(err, ERR_UNDECIDED, "%s has to be fetched", f->shown);
+        return NULL;
+    }
     if (set_up(f, err) < 0 || check_out(f, err) < 0)
         return NULL;
     l = make_layer(f, err);

@@ -556,6 +556,11 @@ static const struct layer *take(struct fetch *f, struct err *err)
     digest_str(&f->content, sha256);
     AUTO(key_free) struct key *k = content_key(f, sha256);
     const struct layer *l = fetch_recall(f->b, k, NULL);
+    if (f->b->is_plan) {
+        if (l == NULL)
+            err_set(err, ERR_UNDECIDED, "%s gives another file than before", f->shown);
+        return l;
+    }
     if (l == NULL)
         l = make_layer(f, err);
     if (l == NULL)

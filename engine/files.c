@@ -34,6 +34,8 @@ static int from_stage(struct build_stage *st, struct files *f, size_t index, str
     if (stage_wait(st, index, err) < 0)
         return err->code;
     const struct state *s = &f->b->stages[index].state;
+    if (s->undecided != NULL)
+        return err_set(err, ERR_UNDECIDED, "%s", s->undecided);
     take_layers(f, s->layers, s->n_layers);
     return 0;
 }
@@ -165,10 +167,16 @@ static const struct layer *shown_layer(struct files *f, struct err *err)
     return context_layer_once(f->b, k, shown, make_shown, f, err);
 }
 
+static const struct layer *foreseen_layer(struct files *f, struct err *err)
+{
+    struct listing *l = plan_listing(f->plan, err);
+    return l != NULL ? foresee_layer(f->b, l) : NULL;
+}
+
 int files_stack(struct files *f, const struct layer *const **ret, size_t *ret_n, struct err *err)
 {
     if (f->context != NULL && f->layers == NULL) {
-        const struct layer *l = shown_layer(f, err);
+        const struct layer *l = f->b->is_plan ? foreseen_layer(f, err) : shown_layer(f, err);
         if (l == NULL)
             return err->code;
         f->layers = mem_calloc(1, sizeof(*f->layers));

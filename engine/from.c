@@ -163,7 +163,7 @@ int find_image(struct engine *e, const char *name, const struct find_options *o,
         if (rc == 0)
             return 0;
         log_debug("engine", "'%s': %s", canonical, one.msg);
-        if (rc == ERR_CANCELLED)
+        if (rc == ERR_CANCELLED || rc == ERR_UNDECIDED)
             return err_copy(err, &one);
         bool registry = finders[i] == find_registry;
         if (registry && pull)

@@ -164,6 +164,8 @@ int from_docker(struct engine *e, const struct image_name *name, const char *can
     if (id != NULL && remote_name_get(e->store, memo, "", &known, &miss) == 0 &&
         found_from_config(e, &known.config, NULL, ret, &miss) == 0)
         return 0;
+    if (o->is_plan)
+        return err_set(err, ERR_UNDECIDED, "%s has to be taken from the Docker engine", familiar);
     AUTO(save_release) struct save s = { .e = e, .d = d, .name = familiar };
     s.documents = map_new(mem_free);
     s.layers = map_new(NULL);

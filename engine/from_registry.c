@@ -118,6 +118,16 @@ static int get_config(struct pull *p, struct err *err)
     return image_config_parse(text.data, text.len, &p->config, err);
 }
 
+/* A plan: the image is known when all of it is here already, under whatever name. */
+static int found_without_fetching(struct engine *e, const struct pull *p, const char *canonical,
+                                  const struct blob_id *manifest, struct found_image *ret,
+                                  struct err *err)
+{
+    if (found_from_config(e, &p->manifest.config.id, manifest, ret, err) == 0)
+        return 0;
+    return err_set(err, ERR_UNDECIDED, "%s has to be fetched", canonical);
+}
+
 int from_registry(struct engine *e, const struct image_name *name, const char *canonical,
                   const struct find_options *o, struct found_image *ret, struct err *err)
 {
@@ -132,7 +142,11 @@ int from_registry(struct engine *e, const struct image_name *name, const char *c
     AUTO(mem_free)
     char *reference = str_dup(name->has_digest ? DIGEST_S(&name->digest) : name->tag);
     struct blob_id id;
-    if (get_manifest(&p, reference, &id, err) < 0 || get_config(&p, err) < 0 ||
+    if (get_manifest(&p, reference, &id, err) < 0)
+        return err->code;
+    if (o->is_plan)
+        return found_without_fetching(e, &p, canonical, &id, ret, err);
+    if (get_config(&p, err) < 0 ||
         pull_layers(&p, err) < 0)
         return err->code;
     char platform[64];

@@ -48,7 +48,7 @@ static int make_config(struct engine *e, struct state *s, const struct layer *l,
 {
     char now[CLOCK_STR_LEN];
     clock_format((struct clock_time){ .s = clock_wall_s() }, now);
-    state_add_layer(s, l);
+    state_add_layer(s, l, NULL);
     s->config.created = str_dup(now);
     image_config_add_history(&s->config, now, NULL, message ? message : "Imported from -", false);
     for (size_t i = 0; i < changes->n; i++)

@@ -5,6 +5,8 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "engine/engine_internal.h"
+#include "engine/skip_docs.h"
+#include "engine/why.h"
 #include "remote/url.h"
 #include <stdio.h>
 #include <string.h>
@@ -44,18 +46,29 @@ static void count_step(struct build *b, bool cached)
     pthread_mutex_unlock(&b->lock);
 }
 
-/* Which step of which build this is, to find its earlier record: stage, place in it, context path.
- */
-static void subject_of(const struct step *s, char ret[DIGEST_HEX_LEN + 1])
+/* Reports. */
+
+struct step_report *step_report_begin(struct build_stage *st, const struct instr *i,
+                                      const char *name)
 {
-    const struct build *b = s->st->b;
-    AUTO(mem_free)
-    char *text = str_printf("%s\n%s\n%s\n%zu\n%d", b->o->context ? b->o->context : "",
-                            b->o->dockerfile ? b->o->dockerfile : "", s->st->shown, s->st->index,
-                            s->st->n_shown);
-    struct digest d;
-    digest_of(text, strlen(text), &d);
-    digest_hex(&d, ret);
+    struct step_report *r = build_report_add(&st->report);
+    const char *text = strstr(name, "] ");
+    r->stage = str_dup(st->shown);
+    r->number = st->n_shown;
+    r->total = st->n_total;
+    r->line = i->line;
+    r->text = url_redact(text ? text + 2 : name);
+    return r;
+}
+
+void step_undecided(struct build_stage *st, const struct instr *i, const char *waits_for)
+{
+    AUTO(mem_free) char *name = stage_vertex_name(st, i);
+    struct step_report *r = step_report_begin(st, i, name);
+    r->answer = STEP_UNDECIDED;
+    r->why = str_dup(waits_for);
+    if (st->state.undecided == NULL)
+        st->state.undecided = str_dup(waits_for);
 }
 
 /* made_s is when the layer was made; with SOURCE_DATE_EPOCH a hit tells the same as a miss. */
@@ -65,7 +78,7 @@ static void take_result(struct step *s, const struct layer *layer, int64_t made_
     if (s->st->b->epoch >= 0)
         made_s = s->st->b->epoch;
     if (layer != NULL)
-        state_add_layer(state, layer);
+        state_add_layer(state, layer, s->report);
     state_add_history(state, s->created_by, layer != NULL, made_s);
 }
 
@@ -74,31 +87,42 @@ static int use_answer(struct step *s, const struct answer *a)
     struct build *b = s->st->b;
     count_step(b, true);
     take_result(s, a->layer, a->record.made_s);
+    s->report->answer = STEP_CACHED;
+    s->report->cost_ms = a->record.cost_ms;
     vertex_end(b->e, s->vertex, VERTEX_CACHED, NULL, 0);
     return 0;
 }
 
-static int make_and_keep(struct step *s, const struct cache_key *key, const struct buf *fields,
-                         struct err *err)
+static int keep(struct step *s, const struct layer *layer, int64_t cost_ms, int64_t *ret_made_s,
+                struct err *err)
 {
     struct build *b = s->st->b;
-    int64_t started = clock_mono_ms();
-    const struct layer *layer = NULL;
-    if (s->make(s, &layer, err) < 0)
-        return err->code;
-    struct record r = { .key = *key, .has_layer = layer != NULL };
+    struct record r = { .key = s->report->key, .has_layer = layer != NULL, .cost_ms = cost_ms };
     if (layer != NULL)
         r.layer = layer->diff_id;
-    r.cost_ms = clock_mono_ms() - started;
-    r.made_s = clock_wall_s();
+    r.made_s = *ret_made_s = clock_wall_s();
     AUTO(mem_free) char *text = url_redact(s->i->text);
     snprintf(r.step, sizeof(r.step), "%s", text);
-    subject_of(s, r.subject);
-    if (answer_keep(b->store, &r, fields, &s->output, err) < 0)
+    return answer_keep(b->store, &r, &s->fields, &s->output, err);
+}
+
+static int make_and_keep(struct step *s, struct err *err)
+{
+    struct build *b = s->st->b;
+    int64_t started = clock_mono_ms(), made_s;
+    const struct layer *layer = NULL;
+    if (s->report->why != NULL)
+        vertex_note(b->e, s->vertex, "%s", s->report->why);
+    if (s->make(s, &layer, err) < 0)
         return err->code;
-    add_made(b, key);
+    int64_t cost_ms = clock_mono_ms() - started;
+    if (keep(s, layer, cost_ms, &made_s, err) < 0)
+        return err->code;
+    s->report->answer = STEP_MADE;
+    s->report->cost_ms = cost_ms;
+    add_made(b, &s->report->key);
     count_step(b, false);
-    take_result(s, layer, r.made_s);
+    take_result(s, layer, made_s);
     return 0;
 }
 
@@ -115,8 +139,14 @@ static int blame(struct build *b, const struct instr *i, int vertex, struct err 
 
 int step_without_key(struct build_stage *st, const struct instr *i, int failed, struct err *err)
 {
+    if (st->b->is_dry && err->code == ERR_UNDECIDED) {
+        step_undecided(st, i, err->msg);
+        err_clear(err);
+        return 0;
+    }
+    AUTO(mem_free) char *name = stage_vertex_name(st, i);
+    step_report_begin(st, i, name)->answer = STEP_FAILED;
     if (failed == 0) {
-        AUTO(mem_free) char *name = stage_vertex_name(st, i);
         failed = vertex_begin(st->b->e, "%s", name);
         vertex_close(st->b->e, failed, err->code, clock_mono_ms(), err);
     }
@@ -136,10 +166,10 @@ static bool look_up(struct step *s, const struct cache_key *key, struct answer *
 }
 
 /* Makes the step, unless another process made it while this one waited for the claim. */
-static int make_once(struct step *s, const struct cache_key *key, const struct buf *fields,
-                     bool *ret_known, struct err *err)
+static int make_once(struct step *s, bool *ret_known, struct err *err)
 {
     struct build *b = s->st->b;
+    const struct cache_key *key = &s->report->key;
     struct answer a;
     AUTO(fd_close) int claim = record_claim(b->store, key, b->e->cancel, err);
     if (claim < 0)
@@ -149,25 +179,78 @@ static int make_once(struct step *s, const struct cache_key *key, const struct b
         return use_answer(s, &a);
     if (cancel_check(b->e->cancel, err) < 0)
         return err->code;
-    return make_and_keep(s, key, fields, err);
+    return make_and_keep(s, err);
+}
+
+static int make(struct step *s, struct err *err)
+{
+    struct build *b = s->st->b;
+    int64_t started = clock_mono_ms();
+    bool known = false;
+    int rc = make_once(s, &known, err);
+    if (!known)
+        vertex_close(b->e, s->vertex, rc, started, err);
+    if (rc == 0)
+        return 0;
+    s->report->answer = STEP_FAILED;
+    s->report->fields = str_dup(buf_str(&s->fields));
+    return blame(b, s->i, s->vertex, err);
+}
+
+/* A plan goes on above a step whose files are known before it is made; above another nothing is. */
+static void foresee(struct step *s)
+{
+    struct build *b = s->st->b;
+    struct state *state = &s->st->state;
+    struct err ignored = ERR_INIT;
+    struct record before;
+    bool can = s->ops != NULL && s->ops->foresee != NULL;
+    struct listing *l = can ? s->ops->foresee(s, &ignored) : NULL;
+    s->report->answer = STEP_TO_MAKE;
+    if (s->report->has_before && record_get(b->store, &s->report->before, &before, &ignored) == 0)
+        s->report->cost_ms = before.cost_ms;
+    if (l != NULL)
+        take_result(s, foresee_layer(b, l), 0);
+    else if (state->undecided == NULL)
+        state->undecided = str_printf("after line %d: %s", s->i->line, s->report->text);
+}
+
+static bool find_docs_answer(struct step *s, struct answer *ret)
+{
+    return s->st->b->docs != NULL && docs_answer(s, ret);
+}
+
+static int answer(struct step *s, struct err *err)
+{
+    struct build *b = s->st->b;
+    struct step_report *r = s->report;
+    struct answer a;
+    bool known = look_up(s, &r->key, &a);
+    if (!known || !digest_eq(&r->before.d, &r->key.d))
+        why_changed(s);
+    if (known || find_docs_answer(s, &a))
+        return use_answer(s, &a);
+    why_missed(s);
+    if (!b->is_dry)
+        return make(s, err);
+    foresee(s);
+    return 0;
 }
 
 int step_do(struct step *s, struct err *err)
 {
     struct build *b = s->st->b;
     struct cache_key key;
-    AUTO(buf_release) struct buf fields = BUF_INIT;
-    key_end(s->key, &key, &fields);
+    key_end(s->key, &key, &s->fields);
     AUTO(mem_free) char *name = stage_vertex_name(s->st, s->i);
-    s->vertex = vertex_begin(b->e, "%s", name);
+    s->report = step_report_begin(s->st, s->i, name);
+    s->report->kind = str_dup(s->ops != NULL ? s->ops->kind : NULL);
+    s->report->has_key = true;
+    s->report->key = key;
+    s->vertex = b->is_dry ? 0 : vertex_begin(b->e, "%s", name);
+    before_match(b, s->report);
     build_used_key(b, &key);
-    struct answer a;
-    if (look_up(s, &key, &a))
-        return use_answer(s, &a);
-    int64_t started = clock_mono_ms();
-    bool known = false;
-    int rc = make_once(s, &key, &fields, &known, err);
-    if (!known)
-        vertex_close(b->e, s->vertex, rc, started, err);
-    return rc < 0 ? blame(b, s->i, s->vertex, err) : 0;
+    int rc = answer(s, err);
+    buf_release(&s->fields);
+    return rc;
 }

@@ -77,6 +77,14 @@ void plan_key_links(struct layer_plan *p, struct key *k);
 /* The identity with links and times in it: two layers of one such identity are equal in every
  * respect. */
 int plan_whole_id(struct layer_plan *p, struct digest *ret, struct err *err);
+/*
+ * The listing that the layer will have. Small files that planning reads (/etc/passwd) are read for
+ * it; nothing else is.
+ */
+struct listing *plan_listing(struct layer_plan *p, struct err *err) OWNED(listing_free);
+/* Where what is planned at path comes from (of kind ORIGIN_NONE: it has no bytes); NULL: nothing is
+ * planned there. Borrowed until the plan changes. */
+const struct origin *plan_origin(const struct layer_plan *p, const char *path);
 /* Reads the bytes and makes the layer. */
 const struct layer *plan_make(struct layer_plan *p, struct err *err);
 

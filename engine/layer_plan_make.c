@@ -56,6 +56,8 @@ static struct source *open_layer(struct layer_plan *p, const struct origin *o, s
         err_set(err, ERR_CORRUPT, "'%s' is not in its layer", o->path);
         return NULL;
     }
+    if (e.inline_data != NULL)
+        return source_mem(e.inline_data, e.size);
     return content_open(p->content, o->layer, &e, err);
 }
 
@@ -258,6 +260,24 @@ static void want_layers(struct layer_plan *p)
             listing_find(x->origin.layer->listing, x->origin.path, &e))
             content_want(p->content, x->origin.layer, &e);
     }
+}
+
+struct listing *plan_listing(struct layer_plan *p, struct err *err)
+{
+    want_layers(p);
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, true, err);
+    content_free(p->content);
+    p->content = NULL;
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
+    if (b == NULL || listing_builder_write(b, &bytes, NULL, err) < 0)
+        return NULL;
+    return listing_open_buf(&bytes, err);
+}
+
+const struct origin *plan_origin(const struct layer_plan *p, const char *path)
+{
+    const struct planned *x = map_get(p->planned, path);
+    return x != NULL ? &x->origin : NULL;
 }
 
 const struct layer *plan_make(struct layer_plan *p, struct err *err)

@@ -167,7 +167,9 @@ static int from_image(struct build_stage *st, struct err *err)
         return err->code;
     AUTO(buf_release) struct buf shown = BUF_INIT;
     add_number(&shown, st);
-    int v = vertex_begin(b->e, "%sFROM %s", buf_str(&shown), x.canonical);
+    buf_addf(&shown, "FROM %s", x.canonical);
+    step_report_begin(st, st->def->from, buf_str(&shown))->answer = STEP_CACHED;
+    int v = b->is_dry ? 0 : vertex_begin(b->e, "%s", buf_str(&shown));
     state_from_image(&st->state, &x.found->config, x.found->layers, x.found->n_layers);
     vertex_end(b->e, v, VERTEX_CACHED, NULL, 0);
     return 0;
@@ -187,7 +189,10 @@ static int from_stage(struct build_stage *st, size_t base, struct err *err)
 {
     if (stage_wait(st, base, err) < 0)
         return err->code;
-    state_copy(&st->state, &st->b->stages[base].state);
+    const struct state *below = &st->b->stages[base].state;
+    if (below->is_blank)
+        return err_set(err, ERR_UNDECIDED, "%s", below->undecided);
+    state_copy(&st->state, below);
     config_env_again(&st->state);
     return 0;
 }
@@ -207,10 +212,11 @@ static int from_files(struct build_stage *st, struct err *err)
     from_scratch(st);
     AUTO(mem_free) char *created_by = str_printf("FROM %s # buildkit", st->base_context);
     for (size_t i = 0; i < n; i++) {
-        state_add_layer(&st->state, layers[i]);
+        state_add_layer(&st->state, layers[i], NULL);
         state_add_history(&st->state, created_by, true,
                           st->b->epoch >= 0 ? st->b->epoch : clock_wall_s());
-        build_pack(st, layers[i]);
+        if (!st->b->is_plan)
+            build_pack(st, layers[i]);
     }
     return 0;
 }
@@ -250,7 +256,11 @@ static int find_source(struct build_stage *st, const char *from, struct err *err
         contexts_has(b, from, &st->platform) || build_stage_ref(b, from, st->index) >= 0)
         return 0;
     AUTO(base_image_release) struct base_image x = { .found = NULL };
-    return base_image_find(b, from, &st->platform, NULL, &x, err);
+    int rc = base_image_find(b, from, &st->platform, NULL, &x, err);
+    if (rc != ERR_UNDECIDED)
+        return rc;
+    err_clear(err); /* the step that needs it says so */
+    return 0;
 }
 
 static int find_sources(struct build_stage *st, const struct instr *i, struct err *err)
@@ -416,13 +426,37 @@ static int try_stage(const struct build_stage *st, struct err *err)
     return rc;
 }
 
+/*
+ * A plan of a stage whose base is not here: nothing is known of its environment, so its
+ * instructions are only named.
+ */
+static int name_steps(struct build_stage *st, struct err *err)
+{
+    AUTO(mem_free) char *waits_for = str_dup(err->msg);
+    err_clear(err);
+    if (st->n_shown == 0 && st->base_stage < 0)
+        step_undecided(st, st->def->from, waits_for);
+    if (st->state.undecided == NULL)
+        st->state.undecided = str_dup(waits_for);
+    st->state.is_blank = true;
+    for (size_t k = 0; k < st->def->n_instrs; k++) {
+        const struct instr *i = st->def->instrs[k];
+        if (layer_steps[i->kind] != NULL && i->kind != INSTR_ARG)
+            step_undecided(st, i, waits_for);
+    }
+    return 0;
+}
+
 int stage_run(struct build_stage *st, struct err *err)
 {
     st->state.cmd_set = false;
     bool waits = st->base_stage >= 0; /* then its images are looked for meanwhile */
     if (waits && find_all_sources(st, err) < 0)
         return err->code;
-    if (start_from(st, err) < 0)
+    int rc = start_from(st, err);
+    if (rc == ERR_UNDECIDED)
+        return name_steps(st, err);
+    if (rc < 0)
         return err_at(err, st->def->from->line, st->def->from->line_end);
     if (st->replaced)
         return 0;

@@ -24,6 +24,8 @@ static void release_args(struct state *s)
 void state_release(struct state *s)
 {
     mem_free(s->layers);
+    mem_free(s->made_by);
+    mem_free(s->undecided);
     view_free(s->view);
     image_config_release(&s->config);
     strv_release(&s->env);
@@ -31,12 +33,14 @@ void state_release(struct state *s)
     memset(s, 0, sizeof(*s));
 }
 
-static void put_layers(struct state *s, const struct layer *const *layers, size_t n)
+static void put_layer(struct state *s, const struct layer *l, const struct step_report *made_by)
 {
-    for (size_t i = 0; i < n; i++) {
-        MEM_ROOM(s->layers, s->n_layers, s->cap_layers);
-        s->layers[s->n_layers++] = layers[i];
-    }
+    size_t cap = s->cap_layers;
+    MEM_ROOM(s->layers, s->n_layers, s->cap_layers);
+    if (cap != s->cap_layers)
+        s->made_by = mem_grow(s->made_by, s->cap_layers, sizeof(*s->made_by));
+    s->made_by[s->n_layers] = made_by;
+    s->layers[s->n_layers++] = l;
 }
 
 void state_copy(struct state *dst, const struct state *src)
@@ -45,7 +49,9 @@ void state_copy(struct state *dst, const struct state *src)
     state_init(dst);
     image_config_release(&dst->config);
     image_config_copy(&dst->config, &src->config);
-    put_layers(dst, src->layers, src->n_layers);
+    for (size_t i = 0; i < src->n_layers; i++)
+        put_layer(dst, src->layers[i], src->made_by[i]);
+    dst->undecided = str_dup(src->undecided);
     strv_copy(&dst->env, &src->env);
     dst->n_base_history = src->n_base_history;
     dst->history_bytes = src->history_bytes;
@@ -59,7 +65,8 @@ void state_from_image(struct state *s, const struct image_config *config,
     state_release(s);
     memset(s, 0, sizeof(*s));
     image_config_copy(&s->config, config);
-    put_layers(s, layers, n);
+    for (size_t i = 0; i < n; i++)
+        put_layer(s, layers[i], NULL);
     s->n_base_history = config->n_history;
     if (env_get(&s->config.env, "PATH") == NULL)
         env_set(&s->config.env, "PATH", DEFAULT_PATH);
@@ -78,10 +85,9 @@ const struct view *state_view(struct state *s)
     return s->view;
 }
 
-void state_add_layer(struct state *s, const struct layer *l)
+void state_add_layer(struct state *s, const struct layer *l, const struct step_report *made_by)
 {
-    MEM_ROOM(s->layers, s->n_layers, s->cap_layers);
-    s->layers[s->n_layers++] = l;
+    put_layer(s, l, made_by);
     view_free(s->view);
     s->view = NULL;
     image_config_add_layer(&s->config, &l->diff_id);

@@ -11,6 +11,7 @@
 #include "dockerfile/ignore.h"
 #include "engine/copy_internal.h"
 #include "engine/engine_internal.h"
+#include "engine/skip_docs.h"
 #include <string.h>
 
 void copy_release(struct copy *c)
@@ -181,11 +182,34 @@ static int make_copy(struct step *s, const struct layer **ret, struct err *err)
     return *ret == NULL ? err->code : 0;
 }
 
+/* step_ops. An archive's members are not in the plan before it is unpacked. */
+static struct listing *foresee_copy(struct step *s, struct err *err)
+{
+    struct copy *c = s->arg;
+    return c->n_archives == 0 ? plan_listing(c->plan, err) : NULL;
+}
+
+static char *shown_source(void *arg, const char *path)
+{
+    const struct step *s = arg;
+    const struct copy *c = s->arg;
+    const struct origin *o = plan_origin(c->plan, path);
+    return o != NULL ? str_dup(o->path) : NULL;
+}
+
+static const struct step_ops copy_ops = {
+    .kind = "copy", .foresee = foresee_copy, .shown_path = shown_source, .is_docs = copy_is_docs
+};
+
 int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
 {
     AUTO(copy_release) struct copy c = { .st = st, .i = i };
     struct content_id id;
     choose_below(&c);
+    if (st->state.undecided != NULL && !c.is_link) {
+        step_undecided(st, i, st->state.undecided);
+        return 0;
+    }
     if (parse_options(&c, err) < 0)
         return err_at(err, i->line, i->line_end);
     clean_dest(&c);
@@ -199,7 +223,8 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
     AUTO(buf_release) struct buf created_by = BUF_INIT;
     created_by_copy(&created_by, i);
     struct step step = {
-        .st = st, .i = i, .key = k, .created_by = buf_str(&created_by), .make = make_copy, .arg = &c
+        .st = st, .i = i, .key = k, .created_by = buf_str(&created_by), .make = make_copy, .arg = &c,
+        .ops = &copy_ops
     };
     return step_do(&step, err);
 }

@@ -355,18 +355,25 @@ static int execute(struct step *s, const struct layer **ret, struct err *err)
     return rc;
 }
 
+static const struct step_ops run_ops = { .kind = "run" };
+
 int do_run(struct build_stage *st, const struct instr *i, struct err *err)
 {
     AUTO(run_release) struct run r = { .st = st, .i = i };
     if (prepare(&r, err) < 0)
         return err_at(err, i->line, i->line_end);
+    if (st->state.undecided != NULL) {
+        step_undecided(st, i, st->state.undecided);
+        return 0;
+    }
     if (run_mounts_open(&r.mounts, err) < 0)
         return step_without_key(st, i, 0, err);
     AUTO(buf_release) struct buf created_by = BUF_INIT;
     created_by_run(&created_by, &st->state, &r.argv);
     AUTO(key_free) struct key *k = key_of(&r);
     struct step step = {
-        .st = st, .i = i, .key = k, .created_by = created_by.data, .make = execute, .arg = &r
+        .st = st, .i = i, .key = k, .created_by = created_by.data, .make = execute, .arg = &r,
+        .ops = &run_ops
     };
     int rc = step_do(&step, err);
     buf_release(&step.output);

@@ -13,6 +13,14 @@ static int make_dirs(struct step *s, const struct layer **ret, struct err *err)
     return *ret == NULL ? err->code : 0;
 }
 
+/* step_ops */
+static struct listing *foresee_dirs(struct step *s, struct err *err)
+{
+    return plan_listing(s->arg, err);
+}
+
+static const struct step_ops workdir_ops = { .kind = "workdir", .foresee = foresee_dirs };
+
 /* The owner of what is made. A user that the image does not have makes it root's, as in BuildKit.
  */
 static int owner_of(struct state *s, struct owner *ret, struct err *err)
@@ -54,6 +62,10 @@ int do_workdir(struct build_stage *st, const struct instr *i, struct err *err)
         state_add_history(s, created_by, false, 0);
         return 0;
     }
+    if (s->undecided != NULL) {
+        step_undecided(st, i, s->undecided);
+        return 0;
+    }
     struct owner owner;
     if (owner_of(s, &owner, err) < 0)
         return err_at(err, i->line, i->line_end);
@@ -65,7 +77,8 @@ int do_workdir(struct build_stage *st, const struct instr *i, struct err *err)
     AUTO(key_free) struct key *k = key_new("workdir");
     key_digest(k, "content", &id.d);
     struct step step = {
-        .st = st, .i = i, .key = k, .created_by = created_by, .make = make_dirs, .arg = p
+        .st = st, .i = i, .key = k, .created_by = created_by, .make = make_dirs, .arg = p,
+        .ops = &workdir_ops
     };
     return step_do(&step, err);
 }

@@ -55,7 +55,13 @@ static const char schema[] =
     " made_s INTEGER NOT NULL, used_s INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE INDEX records_by_subject ON records(subject, seq);"
-    "CREATE INDEX records_by_layer ON records(layer);";
+    "CREATE INDEX records_by_layer ON records(layer);"
+    "CREATE TABLE last_builds(subject BLOB PRIMARY KEY, context TEXT NOT NULL, name TEXT,"
+    " report TEXT NOT NULL, good_report TEXT, image BLOB, built_s INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+#define LAST_BUILD                                                                         \
+    "SELECT subject, context, name, report, good_report, image, built_s FROM last_builds"
 
 static const char *const texts[Q_COUNT] = {
     [Q_BEGIN] = "BEGIN IMMEDIATE",
@@ -121,6 +127,13 @@ static const char *const texts[Q_COUNT] = {
         "  (SELECT layer FROM records WHERE key = ?1)"
         " UNION SELECT output FROM records WHERE key = ?1"
         " UNION SELECT fields FROM records WHERE key = ?1)",
+    [Q_LAST_BUILD_PUT] = "INSERT OR REPLACE INTO last_builds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
+                         " ?8)",
+    [Q_LAST_BUILD_GET] = LAST_BUILD " WHERE subject = ?1",
+    [Q_LAST_BUILD_NEWEST] = LAST_BUILD " ORDER BY seq DESC LIMIT 1",
+    [Q_LAST_BUILD_OF_CONTEXT] = LAST_BUILD " WHERE context = ?1 ORDER BY seq DESC LIMIT 1",
+    [Q_LAST_BUILD_NAMED] = LAST_BUILD " WHERE name = ?1 AND image IS NOT NULL"
+                                      " ORDER BY seq DESC LIMIT 1",
 };
 
 struct pending {

@@ -1,0 +1,39 @@
+/*
+ * The build before this one of the same kind (context, Dockerfile, target,
+ * platform): its steps, so that each step can say what differs, and at the
+ * end this build in its place (store/last_build.h).
+ *
+ *     before_load -> before_match* (any stage's thread) -> before_save -> before_release
+ *
+ * Without one nothing fails; there are only no reasons.
+ */
+#ifndef SHALE_ENGINE_BEFORE_H
+#define SHALE_ENGINE_BEFORE_H
+
+#include "engine/report.h"
+#include "store/last_build.h"
+
+struct before {
+    struct digest subject;
+    bool has_subject, is_there;
+    struct last_build row; /* when is_there */
+    struct build_report steps;
+    bool *taken; /* of steps: a step of this build is the same */
+};
+void before_release(struct before *x);
+
+struct build;
+/* After the stages are planned. good: the last successful build, not just the last. */
+void before_load(struct build *b, bool good);
+/*
+ * Finds the step of the build before that r is now and sets r->before: of the same stage, with the
+ * same text, else at the same place with the same instruction. Each is found once.
+ */
+void before_match(struct build *b, struct step_report *r);
+/*
+ * b's report in the place of the last one. image: of a build that succeeded, else NULL; then steps
+ * that were not reached stay as they were, and so does the last good build.
+ */
+void before_save(struct build *b, const struct blob_id *image, const char *name);
+
+#endif

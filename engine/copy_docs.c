@@ -1,0 +1,152 @@
+/*
+ * Which changes of what a COPY takes are documentation (skip_docs.h): files
+ * of the main context that match the patterns and came along with a directory
+ * that is more than documentation.
+ */
+#include "engine/copy_internal.h"
+
+#include "base/fs.h"
+#include "dockerfile/glob.h"
+#include "dockerfile/ignore.h"
+#include "engine/skip_docs.h"
+#include <string.h>
+
+struct docs {
+    const struct copy *c;
+    const struct ignore *patterns;
+    char *dest; /* resolved; "" is the root */
+};
+
+/* A directory in which everything would be documentation. */
+static bool is_docs_dir(const struct docs *d, const char *dir)
+{
+    AUTO(mem_free) char *in_it = str_printf("%s/x", dir);
+    return *dir != '\0' && (ignore_match(d->patterns, dir) || ignore_match(d->patterns, in_it));
+}
+
+static size_t components(const char *path)
+{
+    size_t n = *path != '\0';
+    for (; *path; path++)
+        n += *path == '/';
+    return n;
+}
+
+/* The first n components of path. */
+static char *beginning(const char *path, size_t n)
+{
+    const char *p = path;
+    for (; *p != '\0'; p++)
+        if (*p == '/' && --n == 0)
+            break;
+    return str_ndup(path, (size_t)(p - path));
+}
+
+enum coming { COMES_NOT, COMES_BROADLY, COMES_BY_NAME };
+
+static enum coming by_pattern(const struct docs *d, const char *pattern, const char *path)
+{
+    bool hit = false;
+    struct err bad = ERR_INIT;
+    const char *slash = strrchr(pattern, '/'), *last = slash ? slash + 1 : pattern;
+    if (components(path) < components(pattern))
+        return COMES_NOT;
+    AUTO(mem_free) char *match = beginning(path, components(pattern));
+    if (glob_match(pattern, match, &hit, &bad) < 0 || !hit)
+        return COMES_NOT;
+    if (str_eq(match, path))
+        return str_eq(last, "*") ? COMES_BROADLY : COMES_BY_NAME;
+    return is_docs_dir(d, match) ? COMES_BY_NAME : COMES_BROADLY;
+}
+
+/* How a source, as it is written, brings a path of the context. */
+static enum coming comes_by(const struct docs *d, const char *source, const char *path)
+{
+    AUTO(mem_free) char *clean = copy_clean(source);
+    if (glob_has_magic(clean))
+        return by_pattern(d, clean, path);
+    if (str_eq(clean, path))
+        return COMES_BY_NAME;
+    if (*clean != '\0' && !path_is_below(path, clean))
+        return COMES_NOT;
+    return is_docs_dir(d, clean) ? COMES_BY_NAME : COMES_BROADLY;
+}
+
+static bool is_docs_path(const struct docs *d, const char *path, bool is_dir)
+{
+    const struct strv *sources = &d->c->i->copy.sources;
+    bool broadly = false;
+    if (is_dir ? !is_docs_dir(d, path) : !ignore_match(d->patterns, path))
+        return false;
+    for (size_t i = 0; i < sources->n; i++) {
+        enum coming how = comes_by(d, sources->v[i], path);
+        if (how == COMES_BY_NAME)
+            return false;
+        broadly = broadly || how == COMES_BROADLY;
+    }
+    return broadly;
+}
+
+/* The path below the destination; NULL: it is not there. */
+static const char *below_dest(const struct docs *d, const char *path)
+{
+    size_t n = strlen(d->dest);
+    if (n == 0)
+        return path;
+    return path_is_below(path, d->dest) ? path + n + 1 : NULL;
+}
+
+/* What is gone has no place in the context any more: whichever source brought it, it was
+ * documentation. */
+static bool was_docs(const struct docs *d, const char *path, bool is_dir)
+{
+    const struct strv *sources = &d->c->i->copy.sources;
+    const char *rel = below_dest(d, path);
+    if (rel == NULL || d->c->i->copy.parents)
+        return false;
+    bool any = false;
+    for (size_t i = 0; i < sources->n; i++) {
+        struct entry e;
+        AUTO(mem_free) char *clean = copy_clean(sources->v[i]);
+        if (glob_has_magic(clean))
+            return false;
+        if (!view_find(d->c->from.view, clean, &e, NULL) || e.type != ENTRY_DIR)
+            continue;
+        AUTO(mem_free) char *was = copy_below(clean, rel);
+        if (!is_docs_path(d, was, is_dir))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+static bool is_docs_change(const struct docs *d, const struct file_change *x)
+{
+    bool is_dir = x->type == ENTRY_DIR;
+    if (x->kind == FILE_TYPE || (is_dir && x->kind != FILE_NEW && x->kind != FILE_GONE))
+        return false;
+    if (x->kind == FILE_GONE)
+        return was_docs(d, x->path, is_dir);
+    const struct origin *o = plan_origin(d->c->plan, x->path);
+    if (is_dir && o != NULL && o->path == NULL)
+        return was_docs(d, x->path, true); /* a directory's entry has no origin */
+    return o != NULL && o->kind == ORIGIN_CONTEXT && is_docs_path(d, o->path, false);
+}
+
+bool copy_is_docs(struct step *s, const struct file_changes *c)
+{
+    struct copy *copy = s->arg;
+    const struct instr_copy *x = &copy->i->copy;
+    struct err ignored = ERR_INIT;
+    bool from_context = x->from == NULL || *x->from == '\0';
+    if (!from_context || copy->from.context == NULL || x->files.n > 0)
+        return false;
+    AUTO(mem_free) char *dest = copy_resolve_dest(copy, &ignored);
+    struct docs d = { .c = copy, .patterns = s->st->b->docs->patterns, .dest = dest };
+    if (dest == NULL)
+        return false;
+    for (size_t i = 0; i < c->n; i++)
+        if (!file_change_is_implied(c, i) && !is_docs_change(&d, &c->v[i]))
+            return false;
+    return true;
+}
