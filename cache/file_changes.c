@@ -79,8 +79,8 @@ bool file_change_is_implied(const struct file_changes *c, size_t i)
 {
     const struct file_change *x = &c->v[i];
     bool comes_or_goes = x->kind == FILE_NEW || x->kind == FILE_GONE;
-    return x->type == ENTRY_DIR && comes_or_goes && i + 1 < c->n &&
-           c->v[i + 1].kind == x->kind && path_is_below(c->v[i + 1].path, x->path);
+    return x->type == ENTRY_DIR && comes_or_goes && i + 1 < c->n && c->v[i + 1].kind == x->kind &&
+           path_is_below(c->v[i + 1].path, x->path);
 }
 
 static const char *noun(enum entry_type type)

@@ -1,4 +1,5 @@
 #include "cmd/build_request.h"
+#include "cmd/config.h"
 #include "cmd/csv.h"
 #include "cmd/stdin_source.h"
 #include "engine/context_named.h"
@@ -19,6 +20,7 @@ void build_request_release(struct build_request *r)
     strv_release(&r->build.add_hosts);
     strv_release(&r->build.no_cache_filter);
     strv_release(&r->build.allow);
+    strv_release(&r->build.docs);
     build_access_release(&r->access);
     output_list_release(&r->outputs);
     strv_release(&r->build.contexts);
@@ -295,6 +297,28 @@ static int take_outputs(struct build_request *r, const struct options *o, struct
     return 0;
 }
 
+/* --skip-docs goes before SHALE_SKIP_DOCS, which goes before the patterns of the configuration. */
+static int take_docs(struct build_options *b, const struct options *o, struct err *err)
+{
+    static const char *const usual[] = { "*.md",     "*.rst",      "*.adoc",    "docs/**",
+                                         "LICENSE*", "CHANGELOG*", ".github/**" };
+    AUTO(config_release) struct config config = { .has_docs = false };
+    const char *variable = getenv("SHALE_SKIP_DOCS");
+    if (config_read(&config, err) < 0)
+        return err_wrap(err, "cannot read the configuration");
+    strv_copy(&b->docs, &config.docs);
+    for (size_t i = 0; !config.has_docs && i < ARRAY_LEN(usual); i++)
+        strv_add(&b->docs, usual[i]);
+    if (option_given(o, "skip-docs"))
+        b->skip_docs = option_on(o, "skip-docs");
+    else if (variable != NULL && *variable != '\0')
+        b->skip_docs = !str_eq(variable, "0") && !str_eq(variable, "false");
+    else
+        b->skip_docs = config.has_docs;
+    b->skip_docs = b->skip_docs && b->docs.n > 0;
+    return 0;
+}
+
 static void take_plain(struct build_options *b, const struct options *o)
 {
     b->target = option_str(o, "target");
@@ -320,6 +344,7 @@ int build_request_make(const struct session *s, const struct options *o, struct 
         take_network(b, option_str(o, "network"), err) < 0 ||
         build_access_take(&r.access, o, b, err) < 0 ||
         take_platform(b, option_list(o, "platform"), err) < 0 || take_outputs(&r, o, err) < 0 ||
+        take_docs(b, o, err) < 0 ||
         take_context(&r, s, o->args.v[0], option_str(o, "file"), err) < 0)
         return err_wrap(err, "failed to build"); /* as buildx: not before what is wrong in form */
     *ret = r;

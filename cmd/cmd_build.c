@@ -1,19 +1,17 @@
 #include "base/fs.h"
 #include "base/log.h"
+#include "cmd/build_fail.h"
 #include "cmd/build_request.h"
 #include "cmd/call.h"
 #include "cmd/command.h"
 #include "cmd/display.h"
 #include "cmd/exit_status.h"
-#include "cmd/frame.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define CANCELLED "failed to solve: Canceled: context canceled"
 
 /* --quiet is a progress mode under another name. */
 static int choose_display(const struct options *o, enum display_mode *ret, struct err *err)
@@ -60,32 +58,6 @@ static int run_build(struct session *s, const struct options *o, const struct bu
     return engine_build(e, b, result, err);
 }
 
-/* What is wrong before a build begins. */
-static int fail_early(const struct session *s, struct err *err)
-{
-    if (err->code == ERR_CANCELLED)
-        err_set(err, ERR_CANCELLED, "failed to build: " CANCELLED);
-    return command_fail(&command_build, s, err);
-}
-
-/* The excerpt and the last line, as BuildKit ends a failed build. */
-static int report(const struct session *s, struct display *d, const struct build_result *r,
-                  const struct err *err)
-{
-    AUTO(buf_release) struct buf b = BUF_INIT;
-    bool cancelled = err->code == ERR_CANCELLED || cancel_signal(s->cancel) != 0;
-    if (!cancelled && err->line > 0 && r->dockerfile_name != NULL)
-        frame_add(&b, r->dockerfile_name, buf_str(&r->dockerfile), r->dockerfile.len, err->line,
-                  err->line_end);
-    buf_adds(&b, cancelled ? "ERROR: failed to build: " CANCELLED
-                           : "ERROR: failed to build: failed to solve: ");
-    if (!cancelled)
-        log_escape(&b, err->msg, strlen(err->msg));
-    buf_addc(&b, '\n');
-    display_print(d, &b);
-    return exit_status(err, s->cancel);
-}
-
 static int build(struct session *s, const struct options *o, const struct build_options *b,
                  enum display_mode mode)
 {
@@ -96,7 +68,7 @@ static int build(struct session *s, const struct options *o, const struct build_
     int code = run_build(s, o, b, d, &result, &err);
     display_finish(d, &result, s->debug);
     if (code < 0)
-        return report(s, d, &result, &err);
+        return build_fail(s, d, &result, &err);
     if (mode == DISPLAY_QUIET && result.has_image)
         printf("%s\n", DIGEST_S(&result.config.d));
     return EXIT_OK;
@@ -129,7 +101,7 @@ static int check(struct session *s, const struct build_options *b, const struct 
     display_finish(d, NULL, s->debug);
     if (code < 0) {
         struct build_result none = { .has_image = false };
-        return report(s, d, &none, &err);
+        return build_fail(s, d, &none, &err);
     }
     call_print_check(&out, &r, call->json);
     call_print_check_error(&wrong, &r);
@@ -161,7 +133,7 @@ static int describe(struct session *s, const struct build_options *b, const stru
     buf_add(&shown.dockerfile, buf_str(&r.text), r.text.len);
     display_finish(d, &shown, s->debug);
     if (code < 0)
-        return report(s, d, &shown, &err);
+        return build_fail(s, d, &shown, &err);
     if (outline)
         call_print_outline(&out, &r, call->json);
     else
@@ -202,7 +174,7 @@ static int run(struct session *s, const struct options *o)
         return command_fail(&command_build, s, &err);
     if (call_parse(o, &call, &err) < 0 || build_request_make(s, o, &r, &err) < 0 ||
         (call.method == CALL_BUILD && prepare_results(&r.build, &err) < 0))
-        return fail_early(s, &err);
+        return build_fail_early(&command_build, s, &err);
     if (call.method != CALL_BUILD)
         return call_instead(s, &r.build, &call, mode);
     return build(s, o, &r.build, mode);

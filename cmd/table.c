@@ -14,6 +14,15 @@ static size_t column_width(const struct strv *cells, size_t n_columns, size_t co
     return width;
 }
 
+/* From cell i to the end of its row. */
+static bool is_rest_empty(const struct strv *cells, size_t i, size_t n_columns)
+{
+    for (; i % n_columns != 0; i++)
+        if (*cells->v[i] != '\0')
+            return false;
+    return true;
+}
+
 void table_add(struct buf *b, const struct strv *cells, size_t n_columns)
 {
     size_t *widths = mem_calloc(n_columns, sizeof(*widths));
@@ -24,8 +33,8 @@ void table_add(struct buf *b, const struct strv *cells, size_t n_columns)
         buf_adds(b, cells->v[i]);
         if (column + 1 == n_columns)
             buf_addc(b, '\n');
-        for (size_t n = text_width(cells->v[i]); column + 1 < n_columns && n < widths[column]; n++)
-            buf_addc(b, ' ');
+        else if (!is_rest_empty(cells, i + 1, n_columns))
+            buf_addf(b, "%*s", (int)(widths[column] - text_width(cells->v[i])), "");
     }
     mem_free(widths);
 }

@@ -34,8 +34,7 @@ static void add_labels(struct image_config *c, const struct strv *labels)
 }
 
 void build_assemble_text(struct build *b, struct state *s, const struct strv *labels,
-                         struct blob_id *ret_config, struct image_config *ret,
-                         struct buf *ret_text)
+                         struct blob_id *ret_config, struct image_config *ret, struct buf *ret_text)
 {
     image_config_release(ret);
     image_config_copy(ret, &s->config);

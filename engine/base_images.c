@@ -46,13 +46,11 @@ static void ask_base(struct build *b, const char *name, const char *canonical, c
     int64_t started = clock_mono_ms();
     int v = label != NULL ? vertex_begin(b->e, "%s", label)
                           : vertex_begin(b->e, "[internal] load metadata for %s", canonical);
-    struct find_options options = {
-        .platform = platform,
-        .pull = b->o->pull,
-        .offline = b->o->offline,
-        .is_plan = b->is_plan,
-        .vertex = v
-    };
+    struct find_options options = { .platform = platform,
+                                    .pull = b->o->pull,
+                                    .offline = b->o->offline,
+                                    .is_plan = b->is_plan,
+                                    .vertex = v };
     x->rc = find_image(b->e, name, &options, &x->found, &x->err);
     vertex_close(b->e, v, x->rc, started, &x->err);
     x->asked = true;

@@ -64,8 +64,8 @@ void before_load(struct build *b, bool good)
     if (find_row(b, &x->subject, &x->row, &none) < 0)
         return;
     const char *text = good && x->row.good_report ? x->row.good_report : x->row.report;
-    x->is_there = build_report_read(text, strlen(text), &x->steps, &none) == 0 &&
-                  (!good || x->row.has_image);
+    x->is_there =
+        build_report_read(text, strlen(text), &x->steps, &none) == 0 && (!good || x->row.has_image);
     if (none.code != ERR_NONE)
         log_debug("engine", "the build before: %s", none.msg);
     if (!x->is_there)
@@ -80,22 +80,36 @@ static bool same_word(const char *a, const char *b)
     return n == strcspn(b, " \t") && strncmp(a, b, n) == 0;
 }
 
-static bool is_like(const struct step_report *a, const struct step_report *b, bool by_text)
+/* Another instruction of the stage is what this step was: it has only moved. */
+static bool has_moved(const struct build_stage *st, const struct step_report *old)
 {
-    if (!str_eq(a->stage, b->stage))
-        return false;
-    return by_text ? str_eq(a->text, b->text)
-                   : a->number == b->number && same_word(a->text, b->text);
+    for (size_t i = 0; i < st->def->n_instrs; i++) {
+        AUTO(mem_free) char *source = url_redact(st->def->instrs[i]->text);
+        if (str_eq(source, old->source))
+            return true;
+    }
+    return false;
 }
 
-void before_match(struct build *b, struct step_report *r)
+static bool is_like(const struct build_stage *st, const struct step_report *old,
+                    const struct step_report *r, bool by_source)
 {
+    if (!str_eq(old->stage, r->stage))
+        return false;
+    if (by_source)
+        return str_eq(old->source, r->source);
+    return old->number == r->number && same_word(old->text, r->text) && !has_moved(st, old);
+}
+
+void before_match(struct build_stage *st, struct step_report *r)
+{
+    struct build *b = st->b;
     struct before *x = &b->before;
     size_t found = x->steps.n;
     pthread_mutex_lock(&b->lock); /* two stages may have one name */
-    for (int by_text = 1; by_text >= 0 && found == x->steps.n; by_text--)
+    for (int by_source = 1; by_source >= 0 && found == x->steps.n; by_source--)
         for (size_t i = 0; i < x->steps.n && found == x->steps.n; i++)
-            if (!x->taken[i] && is_like(x->steps.v[i], r, by_text != 0))
+            if (!x->taken[i] && is_like(st, x->steps.v[i], r, by_source != 0))
                 found = i;
     if (found < x->steps.n)
         x->taken[found] = true;
@@ -120,6 +134,7 @@ static void add_not_reached(struct before *x, struct build_report *r)
                                    .line = old->line,
                                    .kind = str_dup(old->kind),
                                    .text = str_dup(old->text),
+                                   .source = str_dup(old->source),
                                    .has_key = true,
                                    .key = old->key,
                                    .cost_ms = old->cost_ms };

@@ -23,13 +23,15 @@ struct before {
 void before_release(struct before *x);
 
 struct build;
+struct build_stage;
 /* After the stages are planned. good: the last successful build, not just the last. */
 void before_load(struct build *b, bool good);
 /*
- * Finds the step of the build before that r is now and sets r->before: of the same stage, with the
- * same text, else at the same place with the same instruction. Each is found once.
+ * Finds the step of the build before that r is now and sets r->before: of the same stage, written
+ * the same way; else what was at the same place with the same instruction, when the stage does not
+ * have that any more. Each is found once.
  */
-void before_match(struct build *b, struct step_report *r);
+void before_match(struct build_stage *st, struct step_report *r);
 /*
  * b's report in the place of the last one. image: of a build that succeeded, else NULL; then steps
  * that were not reached stay as they were, and so does the last good build.

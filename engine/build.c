@@ -260,9 +260,8 @@ static char *first_name(const struct build_options *o)
 {
     AUTO(image_name_release) struct image_name n = { 0 };
     struct err bad = ERR_INIT;
-    return o->tags.n > 0 && image_name_parse(o->tags.v[0], &n, &bad) == 0
-               ? image_name_canonical(&n)
-               : NULL;
+    return o->tags.n > 0 && image_name_parse(o->tags.v[0], &n, &bad) == 0 ? image_name_canonical(&n)
+                                                                          : NULL;
 }
 
 /* When things were last used, and what this build was, is no part of the result. */
@@ -277,7 +276,7 @@ static void remember(struct build *b, int rc)
 
 /* Planning. */
 
-/* Every step is known: is the image that they give here, under the names that were asked for? */
+/* Every step is known: is the image that they give here? */
 static void compare_image(struct build *b)
 {
     struct build_result *r = b->result;
@@ -286,16 +285,21 @@ static void compare_image(struct build *b)
     image_config_init(&config);
     build_assemble_text(b, &b->stages[b->target].state, &b->o->labels, &r->config, &config, NULL);
     image_config_release(&config);
-    r->has_image = true;
     AUTO(stored_image_release) struct stored_image same = { 0 };
-    if (tag_find(b->store, DIGEST_S(&r->config.d), &same, &none) < 0) {
+    if (tag_find(b->store, DIGEST_S(&r->config.d), &same, &none) < 0)
         r->reason = str_dup("the image's configuration is another one");
-        return;
-    }
+}
+
+/* Whether the image that is known is here under all names. */
+static void compare_names(struct build *b)
+{
+    struct build_result *r = b->result;
+    struct err none = ERR_INIT;
     for (size_t i = 0; i < b->o->tags.n && r->reason == NULL; i++) {
         AUTO(image_name_release) struct image_name n = { 0 };
         AUTO(stored_image_release) struct stored_image named = { 0 };
-        AUTO(mem_free) char *name =
+        AUTO(mem_free)
+        char *name =
             image_name_parse(b->o->tags.v[i], &n, &none) == 0 ? image_name_canonical(&n) : NULL;
         if (name == NULL || tag_get(b->store, name, &named, &none) < 0)
             r->reason = str_printf("%s is a new name", b->o->tags.v[i]);
@@ -303,6 +307,16 @@ static void compare_image(struct build *b)
             r->reason = str_printf("%s is another image", b->o->tags.v[i]);
     }
     r->is_up_to_date = r->reason == NULL;
+}
+
+bool build_all_known(const struct build *b)
+{
+    for (size_t i = 0; i < b->n_stages; i++) {
+        const struct build_report *r = &b->stages[i].report;
+        if (build_report_count(r, STEP_CACHED) != r->n)
+            return false;
+    }
+    return true;
 }
 
 static int plan_stages(struct build *b, struct err *err)
@@ -320,14 +334,12 @@ static int plan_stages(struct build *b, struct err *err)
         before_load(b, false);
     if (!skipped && build_run_stages(b, err) < 0)
         return err->code;
-    size_t known = 0, all = 0;
-    for (size_t i = 0; i < b->n_stages; i++) {
-        known += build_report_count(&b->stages[i].report, STEP_CACHED);
-        all += b->stages[i].report.n;
-    }
-    r->has_image = r->is_up_to_date = skipped;
-    if (!skipped && known == all)
+    if (!build_all_known(b))
+        return 0;
+    if (!skipped)
         compare_image(b);
+    r->has_image = true;
+    compare_names(b);
     return 0;
 }
 

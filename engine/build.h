@@ -71,7 +71,7 @@ struct build_options {
      * that these patterns match, as those of an ignore file), its image is the result.
      */
     bool skip_docs;
-    const struct strv *docs; /* borrowed; ignore.h's language */
+    struct strv docs; /* ignore.h's language */
     enum build_load { LOAD_AUTO /* when an engine answers */, LOAD_YES, LOAD_NO } load;
     const struct build_output *outputs;
     size_t n_outputs;
@@ -85,11 +85,11 @@ struct build_result {
     struct blob_id config;   /* the image id */
     struct blob_id manifest; /* of the image as delivered (OCI, zstd layers) */
     bool has_image;
-    char *dockerfile_name;    /* as shown in errors: "Dockerfile" */
-    struct buf dockerfile;    /* its text, for the excerpt */
-    int failed_vertex;        /* 0: none */
-    int given_up_vertex;      /* up to here they are of a build that began again; 0: none */
-    size_t n_steps, n_cached; /* steps that make layers; those that were known */
+    char *dockerfile_name;      /* as shown in errors: "Dockerfile" */
+    struct buf dockerfile;      /* its text, for the excerpt */
+    int failed_vertex;          /* 0: none */
+    int given_up_vertex;        /* up to here they are of a build that began again; 0: none */
+    size_t n_steps, n_cached;   /* steps that make layers; those that were known */
     struct build_report report; /* of every needed stage */
     char *docs_skipped;         /* the documentation that changed and was left out; NULL: none */
     /* engine_plan: */

@@ -32,9 +32,9 @@ struct state {
     size_t n_layers, cap_layers;
     /* of each layer the step that gave it; NULL: it came with the base image */
     const struct step_report **made_by;
-    char *undecided; /* a plan: the step that has to be made before more is known; else NULL */
-    bool is_blank;   /* ... and not even the configuration is known: the base is not here */
-    struct view *view;          /* of the layers; made by state_view */
+    char *undecided;   /* a plan: the step that has to be made before more is known; else NULL */
+    bool is_blank;     /* ... and not even the configuration is known: the base is not here */
+    struct view *view; /* of the layers; made by state_view */
     struct image_config config; /* history's created is set for steps with a layer only */
     struct strv env;            /* what a process would see: ENV and ARG, the later wins */
     struct arg *args;
@@ -150,6 +150,8 @@ int build_stage_ref(const struct build *b, const char *from, size_t before);
 int build_plan_stages(struct build *b, struct err *err);
 /* build.c: all needed stages, side by side. */
 int build_run_stages(struct build *b, struct err *err);
+/* No step of any needed stage is to be made, or undecided. */
+bool build_all_known(const struct build *b);
 /* As after build_plan_stages, whatever came of running them. ERR_CANCELLED after a signal. */
 int build_reset_stages(struct build *b, struct err *err);
 
@@ -257,7 +259,8 @@ int config_layers(struct store *s, const struct image_config *c, const struct la
 /* assemble.c: the configuration of the built image, finished and kept. */
 int build_assemble(struct build *b, struct state *s, struct blob_id *ret_config,
                    struct image_config *ret, struct err *err);
-/* The same, and nothing is kept: labels instead of those of the command line. ret_text may be NULL. */
+/* The same, and nothing is kept: labels instead of those of the command line. ret_text may be NULL.
+ */
 void build_assemble_text(struct build *b, struct state *s, const struct strv *labels,
                          struct blob_id *ret_config, struct image_config *ret,
                          struct buf *ret_text);

@@ -128,9 +128,7 @@ static bool is_docs_change(const struct docs *d, const struct file_change *x)
     if (x->kind == FILE_GONE)
         return was_docs(d, x->path, is_dir);
     const struct origin *o = plan_origin(d->c->plan, x->path);
-    if (is_dir && o != NULL && o->path == NULL)
-        return was_docs(d, x->path, true); /* a directory's entry has no origin */
-    return o != NULL && o->kind == ORIGIN_CONTEXT && is_docs_path(d, o->path, false);
+    return o != NULL && o->context != NULL && is_docs_path(d, o->path, is_dir);
 }
 
 bool copy_is_docs(struct step *s, const struct file_changes *c)

@@ -69,8 +69,9 @@ int copy_check_remote(const struct instr *i, struct err *err)
  */
 static int wrap(struct err *err)
 {
-    bool plain = err->code == ERR_CANCELLED || err->code == ERR_UNDECIDED || str_starts(err->msg, "digest mismatch") ||
-                 str_starts(err->msg, "unset ssh") || str_starts(err->msg, "invalid subdir");
+    bool plain = err->code == ERR_CANCELLED || err->code == ERR_UNDECIDED ||
+                 str_starts(err->msg, "digest mismatch") || str_starts(err->msg, "unset ssh") ||
+                 str_starts(err->msg, "invalid subdir");
     return plain ? err->code : err_wrap(err, "failed to load cache key");
 }
 

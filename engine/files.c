@@ -113,9 +113,8 @@ int files_want(struct files *f, const struct strv *wants, struct err *err)
 void files_origin(const struct files *f, const struct entry *e, size_t layer, struct origin *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    if (e->type != ENTRY_FILE)
-        return;
-    ret->kind = f->context != NULL ? ORIGIN_CONTEXT : ORIGIN_LAYER;
+    if (e->type == ENTRY_FILE)
+        ret->kind = f->context != NULL ? ORIGIN_CONTEXT : ORIGIN_LAYER;
     ret->path = str_dup(e->path);
     ret->context = f->context;
     ret->layer = f->context != NULL ? NULL : f->layers[layer];

@@ -36,7 +36,7 @@ int files_open(struct build_stage *st, const char *from, const struct strv *want
                struct files *ret, struct err *err);
 /* More of a context, for links that lead on; nothing to do for layers. */
 int files_want(struct files *f, const struct strv *wants, struct err *err);
-/* Where the bytes of a file of the view are. */
+/* Where an entry of the view comes from, and where a file's bytes are. */
 void files_origin(const struct files *f, const struct entry *e, size_t layer, struct origin *ret);
 
 /*

@@ -146,8 +146,7 @@ int from_registry(struct engine *e, const struct image_name *name, const char *c
         return err->code;
     if (o->is_plan)
         return found_without_fetching(e, &p, canonical, &id, ret, err);
-    if (get_config(&p, err) < 0 ||
-        pull_layers(&p, err) < 0)
+    if (get_config(&p, err) < 0 || pull_layers(&p, err) < 0)
         return err->code;
     char platform[64];
     if (remote_name_set(e->store, canonical, platform_format(o->platform, platform), &id,

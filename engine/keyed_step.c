@@ -58,6 +58,7 @@ struct step_report *step_report_begin(struct build_stage *st, const struct instr
     r->total = st->n_total;
     r->line = i->line;
     r->text = url_redact(text ? text + 2 : name);
+    r->source = url_redact(i->text);
     return r;
 }
 
@@ -225,10 +226,10 @@ static int answer(struct step *s, struct err *err)
     struct build *b = s->st->b;
     struct step_report *r = s->report;
     struct answer a;
-    bool known = look_up(s, &r->key, &a);
+    bool known = find_docs_answer(s, &a) || look_up(s, &r->key, &a);
     if (!known || !digest_eq(&r->before.d, &r->key.d))
         why_changed(s);
-    if (known || find_docs_answer(s, &a))
+    if (known)
         return use_answer(s, &a);
     why_missed(s);
     if (!b->is_dry)
@@ -248,7 +249,7 @@ int step_do(struct step *s, struct err *err)
     s->report->has_key = true;
     s->report->key = key;
     s->vertex = b->is_dry ? 0 : vertex_begin(b->e, "%s", name);
-    before_match(b, s->report);
+    before_match(s->st, s->report);
     build_used_key(b, &key);
     int rc = answer(s, err);
     buf_release(&s->fields);

@@ -16,8 +16,9 @@
 #include "image/view.h"
 #include "store/layer.h"
 
-/* Where a file's bytes are. */
+/* Where an entry comes from. */
 struct origin {
+    /* where a file's bytes are; NONE: it is no file */
     enum { ORIGIN_NONE, ORIGIN_CONTEXT, ORIGIN_LAYER, ORIGIN_BYTES, ORIGIN_SPOOL } kind;
     char *path;                    /* in the context or layer */
     const struct context *context; /* ORIGIN_CONTEXT; borrowed */

@@ -5,8 +5,12 @@
 #define REPORT_VERSION 1
 
 static const char *const answers[] = {
-    [STEP_NOT_REACHED] = "not reached", [STEP_CACHED] = "cached",       [STEP_MADE] = "made",
-    [STEP_TO_MAKE] = "make",            [STEP_UNDECIDED] = "undecided", [STEP_FAILED] = "failed",
+    [STEP_NOT_REACHED] = "not reached",
+    [STEP_CACHED] = "cached",
+    [STEP_MADE] = "made",
+    [STEP_TO_MAKE] = "make",
+    [STEP_UNDECIDED] = "undecided",
+    [STEP_FAILED] = "failed",
 };
 
 const char *step_answer_name(enum step_answer a)
@@ -27,6 +31,7 @@ static void step_report_free(struct step_report *s)
     mem_free(s->stage);
     mem_free(s->kind);
     mem_free(s->text);
+    mem_free(s->source);
     mem_free(s->change);
     mem_free(s->why);
     mem_free(s->fields);
@@ -112,6 +117,7 @@ void build_report_write(const struct build_report *r, struct buf *ret)
     for (size_t i = 0; i < r->n; i++) {
         json_t *o = step_report_json(r->v[i]);
         set_str(o, "fields", r->v[i]->fields);
+        set_str(o, "source", r->v[i]->source);
         json_array_append_new(steps, o);
     }
     json_auto_t *j = json_pack("{s:i, s:o}", "version", REPORT_VERSION, "steps", steps);
@@ -133,6 +139,7 @@ static int read_step(const json_t *o, struct step_report *s, struct err *err)
         return err_set(err, ERR_CORRUPT, "report: a step is not whole");
     s->stage = str_dup(stage);
     s->text = str_dup(text);
+    s->source = str_dup(json_get_str(o, "source"));
     s->answer = (enum step_answer)answer;
     s->number = (int)json_get_int(o, "number", 0);
     s->total = (int)json_get_int(o, "total", 0);
@@ -157,7 +164,8 @@ int build_report_read(const char *text, size_t n, struct build_report *ret, stru
         return err_set(err, ERR_CORRUPT, "report: of another version");
     size_t i;
     const json_t *o;
-    json_array_foreach(steps, i, o) {
+    json_array_foreach(steps, i, o)
+    {
         if (read_step(o, build_report_add(ret), err) < 0) {
             build_report_release(ret);
             return err->code;

@@ -29,11 +29,12 @@ enum step_answer {
 const char *step_answer_name(enum step_answer a);
 
 struct step_report {
-    char *stage; /* as shown: "build", "stage-1", or "" where there is but one */
+    char *stage;       /* as shown: "build", "stage-1", or "" where there is but one */
     int number, total; /* "[2/5]" */
     int line;          /* of the Dockerfile */
     char *kind;        /* of the key: "run", "copy", "workdir"; NULL: there was none */
     char *text;        /* the instruction, variables filled in, credentials crossed out */
+    char *source;      /* as it is written; the same */
     enum step_answer answer;
     bool has_key, has_before;
     struct cache_key key;    /* now */

@@ -12,7 +12,9 @@ static void note_left_out(struct step *s, const struct file_changes *c)
             continue;
         AUTO(mem_free) char *path = s->ops->shown_path(s, c->v[i].path);
         AUTO(buf_release) struct buf text = BUF_INIT;
-        file_change_text(&c->v[i], path ? path : c->v[i].path, &text);
+        if (path == NULL)
+            path = str_printf("/%s", c->v[i].path);
+        file_change_text(&c->v[i], path, &text);
         if (!strv_has(&b->docs->left_out, buf_str(&text)))
             strv_add(&b->docs->left_out, buf_str(&text));
     }
@@ -26,7 +28,8 @@ bool docs_answer(struct step *s, struct answer *ret)
     struct err miss = ERR_INIT;
     struct answer a;
     if (s->ops == NULL || s->ops->is_docs == NULL || !r->has_before ||
-        answer_find(b->store, &r->before, &a, &miss) < 0 || a.layer == NULL)
+        digest_eq(&r->before.d, &r->key.d) || answer_find(b->store, &r->before, &a, &miss) < 0 ||
+        a.layer == NULL)
         return false;
     AUTO(listing_free) struct listing *now = s->ops->foresee(s, &miss);
     AUTO(file_changes_release) struct file_changes c = { .v = NULL };
@@ -69,20 +72,10 @@ static bool is_last_image(struct build *b, struct blob_id *ret_config, struct im
     return digest_eq(&ret_config->d, &last->d);
 }
 
-static bool all_known(const struct build *b)
-{
-    for (size_t i = 0; i < b->n_stages; i++) {
-        const struct build_report *r = &b->stages[i].report;
-        if (build_report_count(r, STEP_CACHED) != r->n)
-            return false;
-    }
-    return true;
-}
-
 static bool try_stages(struct build *b, struct blob_id *ret_config, struct image_config *ret)
 {
     struct err ignored = ERR_INIT; /* what is wrong is said when it is built */
-    return build_run_stages(b, &ignored) == 0 && all_known(b) && b->docs->left_out.n > 0 &&
+    return build_run_stages(b, &ignored) == 0 && build_all_known(b) && b->docs->left_out.n > 0 &&
            is_last_image(b, ret_config, ret);
 }
 
@@ -95,7 +88,7 @@ int skip_docs_try(struct build *b, bool *ret_skipped, struct blob_id *ret_config
     before_load(b, true);
     if (!b->before.is_there || b->o->no_cache || b->o->no_cache_filter.n > 0)
         return 0;
-    trial.patterns = ignore_new(b->o->docs, err);
+    trial.patterns = ignore_new(&b->o->docs, err);
     if (trial.patterns == NULL)
         return err_wrap(err, "documentation patterns");
     b->is_dry = true;

@@ -222,9 +222,12 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
     copy_archives_key(&c, k);
     AUTO(buf_release) struct buf created_by = BUF_INIT;
     created_by_copy(&created_by, i);
-    struct step step = {
-        .st = st, .i = i, .key = k, .created_by = buf_str(&created_by), .make = make_copy, .arg = &c,
-        .ops = &copy_ops
-    };
+    struct step step = { .st = st,
+                         .i = i,
+                         .key = k,
+                         .created_by = buf_str(&created_by),
+                         .make = make_copy,
+                         .arg = &c,
+                         .ops = &copy_ops };
     return step_do(&step, err);
 }

@@ -371,10 +371,13 @@ int do_run(struct build_stage *st, const struct instr *i, struct err *err)
     AUTO(buf_release) struct buf created_by = BUF_INIT;
     created_by_run(&created_by, &st->state, &r.argv);
     AUTO(key_free) struct key *k = key_of(&r);
-    struct step step = {
-        .st = st, .i = i, .key = k, .created_by = created_by.data, .make = execute, .arg = &r,
-        .ops = &run_ops
-    };
+    struct step step = { .st = st,
+                         .i = i,
+                         .key = k,
+                         .created_by = created_by.data,
+                         .make = execute,
+                         .arg = &r,
+                         .ops = &run_ops };
     int rc = step_do(&step, err);
     buf_release(&step.output);
     return rc;

@@ -76,9 +76,12 @@ int do_workdir(struct build_stage *st, const struct instr *i, struct err *err)
         return err_at(err, i->line, i->line_end);
     AUTO(key_free) struct key *k = key_new("workdir");
     key_digest(k, "content", &id.d);
-    struct step step = {
-        .st = st, .i = i, .key = k, .created_by = created_by, .make = make_dirs, .arg = p,
-        .ops = &workdir_ops
-    };
+    struct step step = { .st = st,
+                         .i = i,
+                         .key = k,
+                         .created_by = created_by,
+                         .make = make_dirs,
+                         .arg = p,
+                         .ops = &workdir_ops };
     return step_do(&step, err);
 }

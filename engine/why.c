@@ -3,9 +3,9 @@
 #include "base/fs.h"
 #include <string.h>
 
-#define VALUE_SHOWN 40     /* bytes of a variable's value */
-#define TEXT_SHOWN 60      /* bytes of another step's text */
-#define REASONS_SHOWN 3    /* in one line */
+#define VALUE_SHOWN 40         /* bytes of a variable's value */
+#define TEXT_SHOWN 60          /* bytes of another step's text */
+#define REASONS_SHOWN 3        /* in one line */
 #define FIELDS_MAX (64u << 20) /* bytes of a key's text */
 
 /* Fields of a key in the words of those who wrote the Dockerfile. */
@@ -213,8 +213,8 @@ static void compare_with(struct step *s, const struct record *before, struct buf
 {
     struct store *store = s->st->b->store;
     struct err ignored = ERR_INIT;
-    const struct layer *layer = before->has_layer ? layer_get(store, &before->layer, &ignored)
-                                                  : NULL;
+    const struct layer *layer =
+        before->has_layer ? layer_get(store, &before->layer, &ignored) : NULL;
     if (s->ops != NULL && s->ops->foresee != NULL && layer != NULL)
         why_files(s, layer, ret);
     if (ret->len > 0)

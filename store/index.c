@@ -60,7 +60,7 @@ static const char schema[] =
     " report TEXT NOT NULL, good_report TEXT, image BLOB, built_s INTEGER NOT NULL,"
     " seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
-#define LAST_BUILD                                                                         \
+#define LAST_BUILD \
     "SELECT subject, context, name, report, good_report, image, built_s FROM last_builds"
 
 static const char *const texts[Q_COUNT] = {

@@ -90,8 +90,7 @@ int last_build_get(struct store *s, const struct digest *subject, struct last_bu
     return db_read(s->db, find_row, &f, err);
 }
 
-int last_build_newest(struct store *s, const char *context, struct last_build *ret,
-                      struct err *err)
+int last_build_newest(struct store *s, const char *context, struct last_build *ret, struct err *err)
 {
     enum query_id which = context ? Q_LAST_BUILD_OF_CONTEXT : Q_LAST_BUILD_NEWEST;
     struct find_last f = { .which = which, .text = context, .ret = ret };

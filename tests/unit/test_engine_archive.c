@@ -49,7 +49,7 @@ static void add_base(struct place *p)
     const struct layer *l = layer_ingest(p->build.store, from, NULL, 0, NULL, &p->err);
     if (l == NULL)
         fail_msg("%s", p->err.msg);
-    state_add_layer(&p->stage.state, l);
+    state_add_layer(&p->stage.state, l, NULL);
 }
 
 static int setup(void **state)

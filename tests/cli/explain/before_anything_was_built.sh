@@ -1,0 +1,1 @@
+SHALE_ROOT=$PWD/new shale explain
