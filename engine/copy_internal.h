@@ -59,6 +59,12 @@ char *copy_resolve_dest(struct copy *c, struct err *err) OWNED(mem_free);
 /* The directory that will have what is copied; made when there is something to copy. */
 int copy_make_dest_dir(struct copy *c, struct err *err);
 
+/*
+ * Whether a source of the main context is a path for certain and is not there: that is said before
+ * anything runs, as BuildKit does. Looks at the directory alone, so that what changes later is no
+ * matter.
+ */
+bool copy_lacks_source(const struct build_stage *st, const struct instr *i);
 /* copy_match.c: as from the root, cleaned, without the slash. */
 char *copy_clean(const char *path) OWNED(mem_free) NONNULL;
 /* The path of a context that a source will be looked for in. */
@@ -69,8 +75,6 @@ int copy_source(struct copy *c, const char *source, struct err *err);
 int copy_matches(struct copy *c, const char *pattern, struct err *err);
 /* One path of from's view, links in it followed, to the destination. */
 int copy_path(struct copy *c, const char *path, struct err *err);
-/* "not found", as BuildKit says it. Returns the code. */
-int copy_not_found(const struct copy *c, const char *path, struct err *err);
 
 /*
  * copy_parents.c. "a/./b": the pivot "/a", whose part of the path is left out, and the pattern "b".

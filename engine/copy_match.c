@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "dockerfile/glob.h"
+#include "engine/contexts.h"
 #include <string.h>
 
 char *copy_clean(const char *path)
@@ -12,12 +13,28 @@ char *copy_clean(const char *path)
     return str_dup(clean + 1);
 }
 
-int copy_not_found(const struct copy *c, const char *path, struct err *err)
+static bool is_missing(const struct context *dir, const char *source)
 {
-    return err_set(err, ERR_USAGE,
-                   "failed to compute cache key: failed to calculate checksum of ref %s: "
-                   "\"/%s\": not found",
-                   c->from.shown, path);
+    AUTO(mem_free) char *path = copy_clean(source);
+    struct err why = ERR_INIT;
+    if (*path == '\0' || glob_has_magic(path))
+        return false;
+    AUTO(fd_close) int fd = context_open_file(dir, path, &why);
+    return fd < 0 && why.code == ERR_NOT_FOUND;
+}
+
+bool copy_lacks_source(const struct build_stage *st, const struct instr *i)
+{
+    const struct instr_copy *x = &i->copy;
+    const struct build_context *c;
+    struct err none = ERR_INIT;
+    if ((x->from != NULL && *x->from != '\0') || x->parents ||
+        contexts_find(st->b, NULL, &st->platform, &c, &none) < 0 || c->kind != CONTEXT_DIR)
+        return false;
+    for (size_t k = 0; k < x->sources.n; k++)
+        if (!copy_is_remote(x->sources.v[k]) && is_missing(c->dir, x->sources.v[k]))
+            return true;
+    return false;
 }
 
 /* Archives of this machine are unpacked unless told not to, fetched ones only when told to. */
@@ -31,14 +48,14 @@ int copy_path(struct copy *c, const char *path, struct err *err)
 {
     AUTO(mem_free) char *real = NULL;
     if (view_resolve(c->from.view, path, true, &real, NULL, err) < 0)
-        return err->code == ERR_NOT_FOUND ? copy_not_found(c, path, err) : err->code;
+        return err->code == ERR_NOT_FOUND ? files_not_found(c->from.shown, path, err) : err->code;
     AUTO(mem_free) char *dest = copy_resolve_dest(c, err);
     if (dest == NULL)
         return err->code;
     struct entry e;
     size_t layer = 0;
     if (!view_find(c->from.view, real, &e, &layer))
-        return copy_not_found(c, path, err);
+        return files_not_found(c->from.shown, path, err);
     if (e.type == ENTRY_DIR)
         return copy_make_dest_dir(c, err) < 0 ? err->code : copy_dir(c, real, dest, err);
     if (e.type == ENTRY_FILE && may_unpack(c)) {

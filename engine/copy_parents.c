@@ -28,9 +28,9 @@ static int check_required(struct copy *c, const char *pivot, const char *pattern
     if (glob_has_magic(pivot) || glob_has_magic(pattern))
         return 0;
     if (*pattern == '\0')
-        return copy_not_found(c, clean, err);
+        return files_not_found(c->from.shown, clean, err);
     if (view_resolve(c->from.view, clean, true, &real, NULL, err) < 0)
-        return err->code == ERR_NOT_FOUND ? copy_not_found(c, clean, err) : err->code;
+        return err->code == ERR_NOT_FOUND ? files_not_found(c->from.shown, clean, err) : err->code;
     return 0;
 }
 

@@ -98,6 +98,14 @@ int files_open(struct build_stage *st, const char *from, const struct strv *want
     return 0;
 }
 
+int files_not_found(const char *shown, const char *path, struct err *err)
+{
+    return err_set(err, ERR_USAGE,
+                   "failed to compute cache key: failed to calculate checksum of ref %s: "
+                   "\"/%s\": not found",
+                   shown, path);
+}
+
 int files_want(struct files *f, const struct strv *wants, struct err *err)
 {
     const struct listing *l;

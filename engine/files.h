@@ -36,6 +36,9 @@ int files_open(struct build_stage *st, const char *from, const struct strv *want
                struct files *ret, struct err *err);
 /* More of a context, for links that lead on; nothing to do for layers. */
 int files_want(struct files *f, const struct strv *wants, struct err *err);
+/* "not found", as BuildKit says it, of a path without its leading slash. shown: as files.shown.
+ * Returns the code. */
+int files_not_found(const char *shown, const char *path, struct err *err);
 /* Where an entry of the view comes from, and where a file's bytes are. */
 void files_origin(const struct files *f, const struct entry *e, size_t layer, struct origin *ret);
 

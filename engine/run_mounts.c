@@ -62,20 +62,13 @@ static void key_owner(const struct run_mounted *x, unsigned mode, struct key *k)
 
 /* ---- files of somewhere else: bind, and what a new cache begins with ---- */
 
-static int source_not_found(const struct run_mounted *x, const char *source, struct err *err)
-{
-    return err_set(err, ERR_USAGE,
-                   "failed to compute cache key: failed to calculate checksum of ref %s: "
-                   "\"%s\": not found",
-                   x->files.shown, source);
-}
-
 static int find_source(struct run_mounted *x, const char *source, struct err *err)
 {
     if (view_resolve(x->files.view, source + 1, true, &x->source, NULL, err) < 0)
-        return err->code == ERR_NOT_FOUND ? source_not_found(x, source, err) : err->code;
+        return err->code == ERR_NOT_FOUND ? files_not_found(x->files.shown, source + 1, err)
+                                          : err->code;
     if (!view_find(x->files.view, x->source, NULL, NULL))
-        return source_not_found(x, source, err);
+        return files_not_found(x->files.shown, source + 1, err);
     x->is_whole_stack = x->files.context == NULL && *x->source == '\0';
     return x->is_whole_stack ? 0 : files_identify(&x->files, x->source, &x->content, err);
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "engine/base_images.h"
 #include "engine/contexts.h"
+#include "engine/copy_internal.h"
 #include "engine/engine_internal.h"
 #include "engine/files.h"
 #include "remote/url.h"
@@ -408,21 +409,28 @@ static int try_instr(struct build_stage *trial, const struct instr *i, struct er
         return carry_out(trial, i, err);
     struct env_lookup env = env_lookup_strv(&trial->state.env);
     AUTO(instr_free) struct instr *x = instr_expand(i, &env, trial->b->df->escape, NULL, err);
-    return x == NULL ? err_at(err, i->line, i->line_end) : 0;
+    if (x == NULL)
+        return err_at(err, i->line, i->line_end);
+    if ((x->kind == INSTR_COPY || x->kind == INSTR_ADD) && copy_lacks_source(trial, x))
+        return do_copy(trial, x, err); /* which says so */
+    trial->n_shown += layer_steps[x->kind] != NULL;
+    return 0;
 }
 
-static int try_stage(const struct build_stage *st, struct err *err)
+static int try_stage(struct build_stage *st, struct err *err)
 {
     struct build_stage trial = *st;
     AUTO(triggers_release) struct triggers triggers = { .n = 0 };
     state_init(&trial.state);
     state_copy(&trial.state, &st->state);
+    trial.report = (struct build_report){ .v = NULL };
     int rc = read_triggers(&trial, &triggers, err);
     for (size_t k = 0; rc == 0 && k < triggers.n; k++)
         rc = try_instr(&trial, triggers.v[k], err);
     for (size_t k = 0; rc == 0 && k < st->def->n_instrs; k++)
         rc = try_instr(&trial, st->def->instrs[k], err);
     state_release(&trial.state);
+    build_report_move(&st->report, &trial.report);
     return rc;
 }
 

@@ -250,3 +250,22 @@ t_wrong_words_on_the_command_line_are_said() {
     [ $status -ne 0 ] || fail "an unknown command was taken"
     has log "no-such-command"
 }
+
+t_a_source_that_is_not_there_is_told_before_anything_runs() {
+    dockerfile <<'END'
+FROM base:1
+RUN touch /ran
+COPY nosuch /a
+END
+    build_fails
+    says '"/nosuch": not found'
+    has log '[3/3] COPY nosuch /a'
+    hasnt log '] RUN touch'
+    # one that a step makes is another stage's, and one behind a link is found where it leads
+    ln -s real ctx/link
+    mkdir ctx/real
+    touch ctx/real/file
+    sed -i 's,^COPY.*,COPY link/file /a\nCOPY --from=0 /ran /b,; s,^FROM.*,FROM base:1 AS one,' ctx/Dockerfile
+    sed -i 's,^COPY --from=0.*,FROM one\nCOPY --from=0 /ran /b,' ctx/Dockerfile
+    build
+}

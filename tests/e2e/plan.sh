@@ -250,3 +250,34 @@ END
     store_state >after
     diff before after || fail "the plan has kept what it fetched"
 }
+
+t_a_context_from_standard_input_is_planned_too() {
+    service
+    tar -C ctx -cf ctx.tar .
+    shale plan --json - <ctx.tar >plan.out
+    eq make "$(answer 'COPY deps')"
+    shale build -q --load=false - <ctx.tar >out
+    shale plan --json - <ctx.tar >plan.out
+    jq -e .up_to_date plan.out
+}
+
+t_named_contexts_and_mounts_are_planned_without_being_made() {
+    service
+    mkdir more
+    echo x >more/file
+    dockerfile <<'END'
+FROM more AS files
+FROM base:1
+COPY --from=files /file /f
+RUN --mount=from=more,target=/m cat /m/file
+END
+    store_state >before
+    plan --json --build-context more=more
+    eq make "$(answer 'COPY --from')"
+    eq make "$(answer 'RUN --mount')"
+    store_state >after
+    diff before after || fail "the plan has made a layer"
+    build --build-context more=more -t t
+    plan --json --exit-code --build-context more=more -t t
+    eq 0 $status
+}
