@@ -40,6 +40,7 @@ struct context {
     struct store *store;
     struct pool *pool;
     struct cancel *cancel;
+    bool normalize_modes;
     pthread_mutex_t lock;
     struct strv wants;         /* what the last listing covers, cleaned; "" is all */
     struct listing **listings; /* the last one is current */
@@ -115,6 +116,11 @@ struct context *context_open(const char *path, struct ignore *ignore, struct sto
     c->path = str_dup(path);
     c->fd = dir_open(AT_FDCWD, path, err);
     return c->fd < 0 ? NULL : TAKE(c);
+}
+
+void context_normalize_modes(struct context *c)
+{
+    c->normalize_modes = true;
 }
 
 /* What is asked for. */
@@ -474,12 +480,19 @@ static const char *first_name(struct map *first, const struct item *it)
     return name;
 }
 
-static void entry_of(const struct item *it, struct map *first, struct entry *ret)
+/* A link's mode is 0777 anyway. */
+static unsigned mode_as_in_git(const struct stat *st)
+{
+    return S_ISDIR(st->st_mode) || (st->st_mode & S_IXUSR) != 0 ? 0755 : 0644;
+}
+
+static void entry_of(const struct context *c, const struct item *it, struct map *first,
+                     struct entry *ret)
 {
     memset(ret, 0, sizeof(*ret));
     ret->path = it->path;
     ret->type = type_of(it->st.st_mode);
-    ret->mode = it->st.st_mode & 07777;
+    ret->mode = c->normalize_modes ? mode_as_in_git(&it->st) : it->st.st_mode & 07777;
     ret->size = ret->type == ENTRY_FILE ? (uint64_t)it->st.st_size : 0;
     ret->mtime = it->st.st_mtim.tv_sec;
     ret->mtime_ns = (uint32_t)it->st.st_mtim.tv_nsec;
@@ -503,7 +516,7 @@ static int make_listing(struct scan *s, struct err *err)
                                      .read_bytes = c->counts.read_bytes + s->read_bytes };
     for (size_t i = 0; i < s->n; i++) {
         struct entry e;
-        entry_of(&s->items[i], first, &e);
+        entry_of(c, &s->items[i], first, &e);
         if (listing_builder_add(b, &e, err) < 0)
             return err_wrap(err, "context");
         counts.files += e.type == ENTRY_FILE;

@@ -28,6 +28,12 @@ struct context *context_open(const char *path, struct ignore *ignore, struct sto
     OWNED(context_free);
 
 /*
+ * Before the first scan: modes as git keeps them, so that the umask of whoever checked out does
+ * not count. 0755 for directories and for what its owner may execute, else 0644.
+ */
+void context_normalize_modes(struct context *c);
+
+/*
  * The listing of everything at and below the given paths ("" is the whole context), with their
  * parents, and what symbolic links on the way there, or there, point to. A path that does not exist
  * adds nothing. What was scanned before is not scanned again. The listing lives as long as the

@@ -297,13 +297,25 @@ static int take_outputs(struct build_request *r, const struct options *o, struct
     return 0;
 }
 
+/* Flags that a team sets once for all its builds. */
+static bool is_set(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value != NULL && *value != '\0';
+}
+
+static bool is_on(const char *variable)
+{
+    const char *value = getenv(variable);
+    return is_set(variable) && !str_eq(value, "0") && !str_eq(value, "false");
+}
+
 /* --skip-docs goes before SHALE_SKIP_DOCS, which goes before the patterns of the configuration. */
 static int take_docs(struct build_options *b, const struct options *o, struct err *err)
 {
     static const char *const usual[] = { "*.md",     "*.rst",      "*.adoc",    "docs/**",
                                          "LICENSE*", "CHANGELOG*", ".github/**" };
     AUTO(config_release) struct config config = { .has_docs = false };
-    const char *variable = getenv("SHALE_SKIP_DOCS");
     if (config_read(&config, err) < 0)
         return err_wrap(err, "cannot read the configuration");
     strv_copy(&b->docs, &config.docs);
@@ -311,8 +323,8 @@ static int take_docs(struct build_options *b, const struct options *o, struct er
         strv_add(&b->docs, usual[i]);
     if (option_given(o, "skip-docs"))
         b->skip_docs = option_on(o, "skip-docs");
-    else if (variable != NULL && *variable != '\0')
-        b->skip_docs = !str_eq(variable, "0") && !str_eq(variable, "false");
+    else if (is_set("SHALE_SKIP_DOCS"))
+        b->skip_docs = is_on("SHALE_SKIP_DOCS");
     else
         b->skip_docs = config.has_docs;
     b->skip_docs = b->skip_docs && b->docs.n > 0;
@@ -325,6 +337,8 @@ static void take_plain(struct build_options *b, const struct options *o)
     b->no_cache = option_on(o, "no-cache");
     b->pull = option_on(o, "pull");
     b->offline = option_on(o, "offline");
+    b->normalize_modes = option_given(o, "normalize-modes") ? option_on(o, "normalize-modes")
+                                                            : is_on("SHALE_NORMALIZE_MODES");
     b->iidfile = option_str(o, "iidfile");
     b->metadata_file = option_str(o, "metadata-file");
 }

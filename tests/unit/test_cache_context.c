@@ -255,6 +255,43 @@ static void modes_and_xattrs_are_in_the_content_id(void **state)
     assert_false(digest_eq(&ids[1].d, &ids[2].d));
 }
 
+static void normalized_modes_are_those_that_git_keeps(void **state)
+{
+    static const struct {
+        const char *path;
+        mode_t mode;
+        unsigned want, plain;
+    } rows[] = {
+        { "f", 0664, 0644, 0664 },     { "x", 0775, 0755, 0775 },     { "r", 0400, 0644, 0400 },
+        { "group", 0674, 0644, 0674 }, { "set", 06711, 0755, 06711 }, { "d", 01777, 0755, 01777 },
+        { "s", S_IFSOCK | 0600, 0644, 0600 },
+    };
+    const struct place *p = *state;
+    assert_int_equal(mkdirat(p->fd, "ctx/d", 0700), 0);
+    assert_int_equal(mknodat(p->fd, "ctx/s", S_IFSOCK | 0600, 0), 0);
+    assert_int_equal(symlinkat("f", p->fd, "ctx/l"), 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO(mem_free) char *path = str_printf("ctx/%s", rows[i].path);
+        if (rows[i].path[0] != 'd' && !S_ISSOCK(rows[i].mode))
+            put(p, rows[i].path, "1");
+        assert_int_equal(fchmodat(p->fd, path, rows[i].mode & 07777, 0), 0);
+    }
+    AUTO(context_free) struct context *plain = open_ctx(p, NULL);
+    AUTO(context_free) struct context *normal = open_ctx(p, NULL);
+    context_normalize_modes(normal);
+    const struct listing *a = scan(plain, ""), *b = scan(normal, "");
+    struct entry e;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_true(listing_find(a, rows[i].path, &e));
+        assert_int_equal(e.mode, rows[i].plain);
+        assert_true(listing_find(b, rows[i].path, &e));
+        assert_int_equal(e.mode, rows[i].want);
+    }
+    assert_true(listing_find(b, "l", &e));
+    assert_int_equal(e.type, ENTRY_LINK);
+    assert_int_equal(e.mode, 0777);
+}
+
 static void times_are_not_in_the_content_id(void **state)
 {
     const struct place *p = *state;
@@ -314,6 +351,7 @@ int main(void)
         CASE(fresh_files_are_read_again),
         CASE(same_size_and_same_mtime_with_other_content_is_seen),
         CASE(modes_and_xattrs_are_in_the_content_id),
+        CASE(normalized_modes_are_those_that_git_keeps),
         CASE(times_are_not_in_the_content_id),
         CASE(a_damaged_memory_is_an_empty_one),
     };
