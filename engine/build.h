@@ -71,7 +71,7 @@ struct build_options {
      * that these patterns match, as those of an ignore file), its image is the result.
      */
     bool skip_docs;
-    struct strv docs; /* ignore.h's language */
+    struct strv docs;     /* ignore.h's language */
     bool normalize_modes; /* of files in directories of this machine: as git keeps them */
     enum build_load { LOAD_AUTO /* when an engine answers */, LOAD_YES, LOAD_NO } load;
     const struct build_output *outputs;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "engine/engine_internal.h"
 #include "engine/skip_docs.h"
+#include "engine/step_claim.h"
 #include "engine/why.h"
 #include "remote/url.h"
 #include <stdio.h>
@@ -166,15 +167,15 @@ static bool look_up(struct step *s, const struct cache_key *key, struct answer *
     return false;
 }
 
-/* Makes the step, unless another process made it while this one waited for the claim. */
+/* Makes the step, unless somebody else made it while this build waited for the claim. */
 static int make_once(struct step *s, bool *ret_known, struct err *err)
 {
     struct build *b = s->st->b;
     const struct cache_key *key = &s->report->key;
     struct answer a;
-    AUTO(fd_close) int claim = record_claim(b->store, key, b->e->cancel, err);
-    if (claim < 0)
-        return claim;
+    AUTO(step_claims_release) struct step_claims claims = { .own = -1, .shared = -1 };
+    if (step_claim(s, key, &claims, err) < 0)
+        return err->code;
     *ret_known = look_up(s, key, &a);
     if (*ret_known)
         return use_answer(s, &a);

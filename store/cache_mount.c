@@ -94,7 +94,7 @@ static int take_lock(struct opening *o, struct cancel *cancel, struct err *err)
     unsigned n = 0;
     int rc = o->spec->sharing == CACHE_PRIVATE
                  ? take_free(o, &n, err)
-                 : lock_await_byte(o->lock, place(o, 0), exclusive, cancel, err);
+                 : lock_await_byte(o->lock, place(o, 0), exclusive, LOCK_FOREVER, cancel, err);
 
     if (rc < 0)
         return rc;

@@ -1,5 +1,6 @@
 #include "store/store_internal.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "store/record.h"
 
@@ -50,12 +51,17 @@ int unlock_byte(int fd, uint64_t at, struct err *err)
     return set_lock(fd, F_OFD_SETLK, F_UNLCK, at) < 0 ? err_sys(err, errno, "cannot unlock") : 0;
 }
 
-int lock_await_byte(int fd, uint64_t at, bool exclusive, struct cancel *cancel, struct err *err)
+int lock_await_byte(int fd, uint64_t at, bool exclusive, int64_t max_ms, struct cancel *cancel,
+                    struct err *err)
 {
+    int64_t begun = clock_mono_ms();
+
     for (;;) {
         int got = try_lock(fd, exclusive ? F_WRLCK : F_RDLCK, at, err);
         if (got != 0)
             return got < 0 ? got : 0;
+        if (max_ms != LOCK_FOREVER && clock_mono_ms() - begun >= max_ms)
+            return err_set(err, ERR_NOT_FOUND, "somebody else has the lock");
         struct pollfd p = { .fd = cancel_fd(cancel), .events = POLLIN };
         poll(&p, 1, LOOK_AGAIN_MS);
         if (cancel_check(cancel, err) < 0)
@@ -93,12 +99,18 @@ int store_claim(struct store *s, enum claim_kind kind, const struct digest *d, s
 int record_claim(struct store *s, const struct cache_key *key, struct cancel *cancel,
                  struct err *err)
 {
+    return record_claim_within(s, key, LOCK_FOREVER, cancel, err);
+}
+
+int record_claim_within(struct store *s, const struct cache_key *key, int64_t max_ms,
+                        struct cancel *cancel, struct err *err)
+{
     AUTO(fd_close) int fd = open_locks(s, err);
 
     if (fd < 0)
         return fd;
-    int rc = lock_await_byte(fd, claim_place(CLAIM_RECORD, &key->d), true, cancel, err);
-    if (rc == ERR_CANCELLED)
+    int rc = lock_await_byte(fd, claim_place(CLAIM_RECORD, &key->d), true, max_ms, cancel, err);
+    if (rc == ERR_CANCELLED || rc == ERR_NOT_FOUND)
         return rc;
     return rc < 0 ? err_wrap(err, "'%s/layers.lock'", s->root) : TAKE_FD(fd);
 }

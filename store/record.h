@@ -34,6 +34,9 @@ int record_nearest(struct store *s, const char *subject, struct record *ret, str
  */
 int record_claim(struct store *s, const struct cache_key *key, struct cancel *cancel,
                  struct err *err);
+/* The same, but ERR_NOT_FOUND when somebody else has it for max_ms; 0: looks once. */
+int record_claim_within(struct store *s, const struct cache_key *key, int64_t max_ms,
+                        struct cancel *cancel, struct err *err);
 /* Marks records and layers as used now, in one transaction; called once at a build's end. */
 int record_touch(struct store *s, const struct cache_key *keys, size_t n, struct err *err);
 

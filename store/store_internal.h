@@ -52,8 +52,11 @@ int lock_try_share_byte(int fd, uint64_t at, struct err *err);
 int unlock_byte(int fd, uint64_t at, struct err *err);
 /*
  * Waits for such a lock by looking again, for hours if need be: a lock's own wait cannot be
- * cancelled. cancel (may be NULL) ends it: ERR_CANCELLED.
+ * cancelled. cancel (may be NULL) ends it: ERR_CANCELLED. So does max_ms, unless LOCK_FOREVER:
+ * ERR_NOT_FOUND.
  */
-int lock_await_byte(int fd, uint64_t at, bool exclusive, struct cancel *cancel, struct err *err);
+#define LOCK_FOREVER (-1)
+int lock_await_byte(int fd, uint64_t at, bool exclusive, int64_t max_ms, struct cancel *cancel,
+                    struct err *err);
 
 #endif

@@ -262,8 +262,12 @@ static void normalized_modes_are_those_that_git_keeps(void **state)
         mode_t mode;
         unsigned want, plain;
     } rows[] = {
-        { "f", 0664, 0644, 0664 },     { "x", 0775, 0755, 0775 },     { "r", 0400, 0644, 0400 },
-        { "group", 0674, 0644, 0674 }, { "set", 06711, 0755, 06711 }, { "d", 01777, 0755, 01777 },
+        { "f", 0664, 0644, 0664 },
+        { "x", 0775, 0755, 0775 },
+        { "r", 0400, 0644, 0400 },
+        { "group", 0674, 0644, 0674 },
+        { "set", 06711, 0755, 06711 },
+        { "d", 01777, 0755, 01777 },
         { "s", S_IFSOCK | 0600, 0644, 0600 },
     };
     const struct place *p = *state;

@@ -27,6 +27,21 @@ static void a_claim_is_had_by_one_at_a_time(void **state)
     assert_ok(second, &err);
 }
 
+static void a_claim_that_another_has_is_a_miss_when_its_time_is_over(void **state)
+{
+    struct scratch *x = *state;
+    struct err err = ERR_INIT;
+    struct cache_key a = key_of("a");
+    AUTO(fd_close) int first = record_claim_within(x->store, &a, 0, NULL, &err);
+    assert_ok(first, &err);
+    assert_int_equal(record_claim_within(x->store, &a, 0, NULL, &err), ERR_NOT_FOUND);
+    assert_int_equal(record_claim_within(x->store, &a, 60, NULL, &err), ERR_NOT_FOUND);
+    fd_close(TAKE_FD(first));
+    err_clear(&err);
+    AUTO(fd_close) int second = record_claim_within(x->store, &a, 0, NULL, &err);
+    assert_ok(second, &err);
+}
+
 static void a_claim_dies_with_its_process(void **state)
 {
     struct scratch *x = *state;
@@ -47,6 +62,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_claim_is_had_by_one_at_a_time, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_claim_that_another_has_is_a_miss_when_its_time_is_over,
+                                        scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_claim_dies_with_its_process, scratch_setup,
                                         scratch_teardown),
     };
