@@ -276,6 +276,9 @@ static int take_filter(struct build_options *b, const struct options *o, struct 
             return err->code;
         strv_append(&b->no_cache_filter, &fields);
     }
+    /* --no-cache-filter= is --no-cache, as with Docker */
+    const struct strv *names = &b->no_cache_filter;
+    b->no_cache |= given->n > 0 && (names->n == 0 || (names->n == 1 && names->v[0][0] == '\0'));
     return 0;
 }
 

@@ -1,15 +1,20 @@
 /*
  * Where FROM looks: shale's own store, then a Docker engine's images, then
- * what a registry's name was last seen to be, then the registry.
+ * what a registry's name was last seen to be, then the registry. What a tag
+ * was seen to be counts for an hour; then the registry is asked again, and
+ * when nobody answers it counts on. What a digest names counts for ever.
  */
 #include "engine/build_internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine_internal.h"
 #include "engine/from_internal.h"
 #include "engine/image_ops.h"
 #include "remote/registry.h"
 #include <string.h>
+
+#define TAG_COUNTS_S (60 * 60)
 
 void found_image_release(struct found_image *f)
 {
@@ -88,17 +93,6 @@ static int from_own_tags(struct engine *e, const char *canonical, const struct f
     return 0;
 }
 
-static int from_remembered(struct engine *e, const char *canonical, const char *platform,
-                           struct found_image *ret, struct err *err)
-{
-    AUTO(stored_image_release) struct stored_image i = { 0 };
-    if (remote_name_get(e->store, canonical, platform, &i, err) < 0)
-        return err->code;
-    if (from_stored(e, &i, ret, err) < 0)
-        return err_set(err, ERR_NOT_FOUND, "'%s' is not whole", canonical);
-    return 0;
-}
-
 typedef int (*finder)(struct engine *e, const struct image_name *name, const char *canonical,
                       const struct find_options *o, struct found_image *ret, struct err *err);
 
@@ -123,12 +117,56 @@ static int find_docker(struct engine *e, const struct image_name *name, const ch
     return 0;
 }
 
-static int find_remembered(struct engine *e, const struct image_name *name UNUSED,
-                           const char *canonical, const struct find_options *o,
-                           struct found_image *ret, struct err *err)
+static bool is_old(int64_t seen_s)
+{
+    int64_t now = clock_wall_s();
+    return now - seen_s >= TAG_COUNTS_S || seen_s > now;
+}
+
+/* The registry's word when it gives one, also that there is no such image; else known. */
+static int ask_again(struct engine *e, const struct image_name *name, const char *canonical,
+                     const struct find_options *o, const struct stored_image *known,
+                     struct found_image *ret, struct err *err)
 {
     char platform[64];
-    return from_remembered(e, canonical, platform_format(o->platform, platform), ret, err);
+    struct found_image now = { 0 };
+    struct err why = ERR_INIT;
+    int rc = from_registry(e, name, canonical, o, &now, &why);
+    if (rc != 0 && rc != ERR_NET)
+        return err_copy(err, &why);
+    if (rc == 0) {
+        found_image_release(ret);
+        *ret = now;
+        return 0;
+    }
+    log_debug("engine", "%s", why.msg);
+    vertex_note(e, o->vertex, "%s does not answer: going on with what %s was before", name->domain,
+                canonical);
+    if (o->is_plan)
+        return 0;
+    /* so that not every build waits for nobody */
+    return remote_name_set(e->store, canonical, platform_format(o->platform, platform),
+                           &known->manifest, &known->config, err);
+}
+
+static int find_remembered(struct engine *e, const struct image_name *name, const char *canonical,
+                           const struct find_options *o, struct found_image *ret, struct err *err)
+{
+    char platform[64];
+    AUTO(stored_image_release) struct stored_image known = { 0 };
+    AUTO(found_image_release) struct found_image f = { 0 };
+    AUTO(mem_free) char *remembered = from_remembered_name(name, canonical);
+    platform_format(o->platform, platform);
+    if (remote_name_get(e->store, remembered, platform, &known, err) < 0)
+        return err->code;
+    if (from_stored(e, &known, &f, err) < 0)
+        return err_set(err, ERR_NOT_FOUND, "'%s' is not whole", canonical);
+    if (!name->has_digest && !o->offline && is_old(known.tagged_s) &&
+        ask_again(e, name, canonical, o, &known, &f, err) < 0)
+        return err->code;
+    *ret = f;
+    memset(&f, 0, sizeof(f));
+    return 0;
 }
 
 static int find_registry(struct engine *e, const struct image_name *name, const char *canonical,
@@ -154,7 +192,7 @@ int find_image(struct engine *e, const char *name, const struct find_options *o,
     if (options.platform == NULL)
         options.platform = &host;
     AUTO(mem_free) char *canonical = image_name_canonical(&n);
-    bool pull = o->pull && !o->offline;
+    bool pull = o->pull && !o->offline && !n.has_digest; /* what a digest names cannot move */
     const finder *finders = pull ? pulling : usual;
     struct err last = ERR_INIT;
     for (size_t i = 0; i < ARRAY_LEN(usual); i++) {

@@ -9,6 +9,8 @@ int found_from_config(struct engine *e, const struct blob_id *config_id,
 /* ERR_NOT_FOUND: no engine, or it has no such image. */
 int from_docker(struct engine *e, const struct image_name *name, const char *canonical,
                 const struct find_options *o, struct found_image *ret, struct err *err);
+/* The name under which remote_name_get knows an image: without the tag when there is a digest. */
+char *from_remembered_name(const struct image_name *name, const char *canonical) OWNED(mem_free);
 int from_registry(struct engine *e, const struct image_name *name, const char *canonical,
                   const struct find_options *o, struct found_image *ret, struct err *err);
 

@@ -72,14 +72,16 @@ static int pull_layers(struct pull *p, struct err *err)
     return group_wait(g, err);
 }
 
-/* The manifest under reference; an index leads to the entry for the platform. */
-static int get_manifest(struct pull *p, const char *reference, struct blob_id *ret_id,
-                        struct err *err)
+/* The manifest under reference; an index leads to the entry for the platform. ret_top: what the
+ * reference names itself. */
+static int get_manifest(struct pull *p, const char *reference, struct blob_id *ret_top,
+                        struct blob_id *ret_id, struct err *err)
 {
     AUTO(buf_release) struct buf text = BUF_INIT;
     AUTO(mem_free) char *media = NULL;
-    if (registry_manifest(p->registry, reference, &text, &media, ret_id, err) < 0)
+    if (registry_manifest(p->registry, reference, &text, &media, ret_top, err) < 0)
         return err->code;
+    *ret_id = *ret_top;
     enum doc_kind kind = doc_kind_of(media);
     if (kind == DOC_OCI_MANIFEST || kind == DOC_DOCKER_MANIFEST)
         return manifest_parse(text.data, text.len, media, &p->manifest, err);
@@ -119,13 +121,84 @@ static int get_config(struct pull *p, struct err *err)
 }
 
 /* A plan: the image is known when all of it is here already, under whatever name. */
-static int found_without_fetching(struct engine *e, const struct pull *p, const char *canonical,
+static int found_without_fetching(const struct pull *p, const char *canonical,
                                   const struct blob_id *manifest, struct found_image *ret,
                                   struct err *err)
 {
-    if (found_from_config(e, &p->manifest.config.id, manifest, ret, err) == 0)
+    if (found_from_config(p->e, &p->manifest.config.id, manifest, ret, err) == 0)
         return 0;
     return err_set(err, ERR_UNDECIDED, "%s has to be fetched", canonical);
+}
+
+/* What a digest names never changes, whatever tag led to it. */
+static char *name_by_digest(const struct image_name *name, const struct digest *d)
+{
+    AUTO(mem_free) char *repository = image_name_repository(name);
+    return str_printf("%s@%s", repository, DIGEST_S(d));
+}
+
+char *from_remembered_name(const struct image_name *name, const char *canonical)
+{
+    return name->has_digest ? name_by_digest(name, &name->digest) : str_dup(canonical);
+}
+
+/* Under the tag, and under the digests that it led to, so that those are known without asking. */
+static int remember(const struct pull *p, const struct image_name *name, const char *canonical,
+                    const struct blob_id *top, const struct blob_id *id, struct err *err)
+{
+    char platform[64];
+    platform_format(p->o->platform, platform);
+    AUTO(mem_free) char *as_asked = from_remembered_name(name, canonical);
+    AUTO(mem_free) char *by_top = name_by_digest(name, &top->d);
+    AUTO(mem_free) char *by_id = name_by_digest(name, &id->d);
+    const char *const names[] = { as_asked, by_top, by_id };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if ((i == 0 || !str_eq(names[i], names[i - 1])) &&
+            remote_name_set(p->e->store, names[i], platform, id, &p->manifest.config.id, err) < 0)
+            return err->code;
+    return 0;
+}
+
+/*
+ * A tag that was pulled before: its digest is asked for alone, which registries do not count as a
+ * pull. 1: it is none that is known, or the tag is new here.
+ */
+static int find_unmoved(struct pull *p, const struct image_name *name, const char *canonical,
+                        struct found_image *ret, struct err *err)
+{
+    char platform[64];
+    struct blob_id top;
+    struct err miss = ERR_INIT;
+    AUTO(stored_image_release) struct stored_image known = { 0 };
+    platform_format(p->o->platform, platform);
+    if (name->has_digest || remote_name_get(p->e->store, canonical, platform, &known, &miss) < 0)
+        return 1;
+    if (registry_resolve(p->registry, name->tag, &top, err) < 0)
+        return err->code;
+    stored_image_release(&known);
+    AUTO(mem_free) char *by_digest = name_by_digest(name, &top.d);
+    if (remote_name_get(p->e->store, by_digest, platform, &known, &miss) < 0 ||
+        found_from_config(p->e, &known.config, &known.manifest, ret, &miss) < 0)
+        return 1;
+    if (p->o->is_plan)
+        return 0;
+    return remote_name_set(p->e->store, canonical, platform, &known.manifest, &known.config, err);
+}
+
+static int pull(struct pull *p, const struct image_name *name, const char *canonical,
+                struct found_image *ret, struct err *err)
+{
+    AUTO(mem_free)
+    char *reference = str_dup(name->has_digest ? DIGEST_S(&name->digest) : name->tag);
+    struct blob_id top, id;
+    if (get_manifest(p, reference, &top, &id, err) < 0)
+        return err->code;
+    if (p->o->is_plan)
+        return found_without_fetching(p, canonical, &id, ret, err);
+    if (get_config(p, err) < 0 || pull_layers(p, err) < 0 ||
+        remember(p, name, canonical, &top, &id, err) < 0)
+        return err->code;
+    return found_from_config(p->e, &p->manifest.config.id, &id, ret, err);
 }
 
 int from_registry(struct engine *e, const struct image_name *name, const char *canonical,
@@ -139,18 +212,6 @@ int from_registry(struct engine *e, const struct image_name *name, const char *c
     p.registry = registry_open(h, name, err);
     if (p.registry == NULL)
         return err->code;
-    AUTO(mem_free)
-    char *reference = str_dup(name->has_digest ? DIGEST_S(&name->digest) : name->tag);
-    struct blob_id id;
-    if (get_manifest(&p, reference, &id, err) < 0)
-        return err->code;
-    if (o->is_plan)
-        return found_without_fetching(e, &p, canonical, &id, ret, err);
-    if (get_config(&p, err) < 0 || pull_layers(&p, err) < 0)
-        return err->code;
-    char platform[64];
-    if (remote_name_set(e->store, canonical, platform_format(o->platform, platform), &id,
-                        &p.manifest.config.id, err) < 0)
-        return err->code;
-    return found_from_config(e, &p.manifest.config.id, &id, ret, err);
+    int rc = find_unmoved(&p, name, canonical, ret, err);
+    return rc > 0 ? pull(&p, name, canonical, ret, err) : rc;
 }

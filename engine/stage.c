@@ -11,11 +11,18 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+/* A filter that names no stage is no error, and an empty one means the stages without name: all of
+ * that as BuildKit has it. */
 bool stage_no_cache(const struct build_stage *st)
 {
     const struct build_options *o = st->b->o;
-    return o->no_cache || (st->def->name != NULL && strv_has(&o->no_cache_filter, st->def->name));
+    const char *name = st->def->name ? st->def->name : "";
+    bool named = false;
+    for (size_t i = 0; i < o->no_cache_filter.n && !named; i++)
+        named = strcasecmp(o->no_cache_filter.v[i], name) == 0;
+    return o->no_cache || named;
 }
 
 /*

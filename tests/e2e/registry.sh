@@ -53,6 +53,15 @@ t_an_image_is_pulled_by_digest_and_through_an_index() {
     printf 'FROM %s/app:multi\nRUN cat /pushed > /seen\n' "$REGISTRY" | dockerfile
     build -t t
     eq app "$(inside cat /seen)"
+    # The index's own digest and that of what was taken from it are known now.
+    kill "$registry_pid"
+    wait "$registry_pid" || :
+    local known
+    for known in "sha256:$(sha256sum <index.json | cut -d' ' -f1)" "$digest"; do
+        printf 'FROM %s/app@%s\nRUN cat /pushed > /seen\n' "$REGISTRY" "$known" | dockerfile
+        build -t t --pull
+        all_cached
+    done
 }
 
 put_manifest() { # put_manifest NAME TAG TYPE FILE, in plain HTTP
