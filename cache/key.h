@@ -15,7 +15,7 @@
 #include "base/digest.h"
 #include "base/own.h"
 
-#define KEY_VERSION 2
+#define KEY_VERSION 3
 
 struct key;
 void key_free(struct key *k);

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "engine/engine_internal.h"
+#include "engine/layer_links.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -91,11 +92,15 @@ static void key_files(const struct run_mounted *x, struct key *k)
         /* It tells a directory from the one thing that is in it. */
         key_str(k, "mount.path", x->source);
         key_digest(k, "mount.content", &x->content.d);
+        for (size_t i = 0; i < x->files.n_layers; i++) /* of a context: its names are files */
+            layer_links_key(x->files.layers[i], x->source, k, "mount.links");
         return;
     }
     key_u64(k, "mount.layer.n", x->files.n_layers);
-    for (size_t i = 0; i < x->files.n_layers; i++)
+    for (size_t i = 0; i < x->files.n_layers; i++) {
         key_digest(k, "mount.layer", &x->files.layers[i]->content_id.d);
+        layer_links_key(x->files.layers[i], "", k, "mount.layer.links");
+    }
 }
 
 /* ---- bind ---- */

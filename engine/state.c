@@ -1,6 +1,7 @@
 #include "engine/build_internal.h"
 
 #include "base/clock.h"
+#include "engine/layer_links.h"
 #include <string.h>
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -147,6 +148,8 @@ int state_check_size(struct state *s, struct err *err)
 
 void state_key(struct key *k, const struct state *s)
 {
-    for (size_t i = 0; i < s->n_layers; i++)
+    for (size_t i = 0; i < s->n_layers; i++) {
         key_digest(k, "below", &s->layers[i]->content_id.d);
+        layer_links_key(s->layers[i], "", k, "below.links");
+    }
 }

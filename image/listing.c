@@ -427,6 +427,18 @@ void listing_at(const struct listing *l, size_t i, struct entry *ret)
     take_numbers(l, r, ret);
 }
 
+bool listing_next_hardlink(const struct listing *l, size_t *i, struct entry *ret)
+{
+    while (*i < l->n) {
+        const uint8_t *r = record(l, (*i)++);
+        if (r[REC_TYPE] != ENTRY_FILE || get32(r + REC_A) == 0)
+            continue;
+        listing_at(l, *i - 1, ret);
+        return true;
+    }
+    return false;
+}
+
 size_t listing_lower_bound(const struct listing *l, const char *path, size_t len)
 {
     size_t low = 0, high = l->n, common, n;

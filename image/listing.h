@@ -114,6 +114,9 @@ void listing_compute_content_id(const struct listing *l, struct content_id *ret)
 int listing_verify(const struct listing *l, struct err *err);
 uint64_t listing_total_size(const struct listing *l); /* sum of file sizes, hard links once */
 void listing_at(const struct listing *l, size_t i, struct entry *ret);
+/* The next entry from *i on that is a hard link to another; *i goes behind it. Reads no more of the
+ * others than it has to. */
+bool listing_next_hardlink(const struct listing *l, size_t *i, struct entry *ret);
 bool listing_find(const struct listing *l, const char *path,
                   struct entry *ret); /* ret may be NULL */
 /* The range [*ret_first, *ret_end) of path and all below it; false when empty. */

@@ -1,5 +1,5 @@
 # Where base images come from, and when a registry is asked: tags that move, digests, registries that are gone.
-# shellcheck shell=bash disable=SC2016 # what is in single quotes is for the container
+# shellcheck shell=bash disable=SC2016,SC2154 # what is in single quotes is for the container
 
 # push NAME [TAG]: a small image into the registry as app:TAG, its content made unlike any other by NAME.
 push() {

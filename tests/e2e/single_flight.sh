@@ -1,6 +1,6 @@
 # Builds that need the same step at the same time: one runs it, the others wait and take the result. A step says that it
 # began, and ends when the test puts a file into its cache mount, which is in no key: nothing depends on the clock.
-# shellcheck shell=bash disable=SC2016 # what is in single quotes is for the container
+# shellcheck shell=bash disable=SC2016,SC2086,SC2154 # what is in single quotes is for the container
 
 # held [MORE]: a step that says that it began, waits for /c/go, and then does MORE.
 held() {

@@ -29,7 +29,7 @@ static void add_field(struct buf *b, const char *name, const char *value)
 static void the_documented_example_is_what_the_code_computes(void **state UNUSED)
 {
     AUTO(buf_release) struct buf b = BUF_INIT;
-    add_field(&b, "version", "2");
+    add_field(&b, "version", "3");
     add_field(&b, "kind", "example");
     add_field(&b, "a", "b");
     add_field(&b, "l.n", "2");
@@ -80,7 +80,7 @@ static void the_fields_can_be_read_as_text(void **state UNUSED)
     struct cache_key ignored;
     key_str(k, "run.cwd", "/a\nb");
     key_end(k, &ignored, &text);
-    assert_string_equal(text.data, "version: 2\nkind: run\nrun.cwd: /a\\x0ab\n");
+    assert_string_equal(text.data, "version: 3\nkind: run\nrun.cwd: /a\\x0ab\n");
 }
 
 int main(void)

@@ -122,6 +122,26 @@ static void the_first_hard_link_in_order_carries_the_content(void **state)
     assert_int_equal(listing_total_size(l), 7);
 }
 
+static void hard_links_are_found_one_by_one(void **state)
+{
+    (void)state;
+    AUTO(listing_free)
+    struct listing *l = LISTING(a_dir("d"), a_file("d/a", "x"), a_hardlink("d/b", "d/a"),
+                                a_file("e", "x"), a_hardlink("f", "d/a"));
+    AUTO(listing_free) struct listing *none = LISTING(a_dir("d"), a_file("d/a", "x"));
+    struct entry e;
+    size_t i = 0;
+    assert_true(listing_next_hardlink(l, &i, &e));
+    assert_string_equal(e.path, "d/b");
+    assert_string_equal(e.hardlink, "d/a");
+    assert_true(listing_next_hardlink(l, &i, &e));
+    assert_string_equal(e.path, "f");
+    assert_string_equal(e.hardlink, "d/a");
+    assert_false(listing_next_hardlink(l, &i, &e));
+    i = 0;
+    assert_false(listing_next_hardlink(none, &i, &e));
+}
+
 static void a_hard_link_keeps_what_it_was_bound_to(void **state)
 {
     (void)state;
@@ -408,6 +428,7 @@ int main(void)
         cmocka_unit_test(later_entries_replace_earlier_ones),
         cmocka_unit_test(remove_takes_all_below_with_it),
         cmocka_unit_test(the_first_hard_link_in_order_carries_the_content),
+        cmocka_unit_test(hard_links_are_found_one_by_one),
         cmocka_unit_test(a_hard_link_keeps_what_it_was_bound_to),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(a_whiteout_beside_an_entry_makes_it_opaque),
