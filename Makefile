@@ -29,7 +29,9 @@ USES_cache := base image dockerfile store remote
 USES_engine := base image dockerfile store remote exec cache
 USES_cmd := base image dockerfile store remote exec cache engine
 
-PACKAGES := jansson libarchive libcrypto libcurl libxxhash libzstd sqlite3 zlib
+PACKAGES := jansson libcrypto libxxhash libzstd sqlite3 zlib
+# Their headers are needed to build; the program loads them when it first needs them (base/dynlib.h).
+LOADED := libarchive libcurl
 # isa-l deflates and inflates some times faster than zlib; taken when it is there (ISAL= builds without it).
 ISAL := $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo libisal)
 
@@ -51,9 +53,10 @@ CFLAGS ?=
 VERSION := $(shell cat VERSION 2>/dev/null || echo 0.0.0)
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(WARN) $(OPT) -fno-common -fstack-protector-strong \
 	-DSHALE_VERSION='"$(VERSION)"' $(if $(ISAL),-DHAVE_ISAL) \
-	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(ISAL) 2>/dev/null) -pthread $(CFLAGS)
-LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(ISAL) 2>/dev/null) -pthread
-TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
+	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(LOADED) $(ISAL) 2>/dev/null) -pthread $(CFLAGS)
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(ISAL) 2>/dev/null) -ldl -pthread
+# libarchive: a test writes with it what shale only reads.
+TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null) -Wl,--as-needed $(shell $(PKG_CONFIG) --libs libarchive 2>/dev/null) -Wl,--no-as-needed
 
 src = $(wildcard $(1)/*.c)
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call src,$(1)))
@@ -82,7 +85,7 @@ $(foreach f,$(FOLDERS),$(eval $(call FOLDER_RULE,$(f))))
 
 # What was compiled by another compiler, with other flags or without isa-l is compiled again.
 $(OUT)/flags: FORCE
-	@$(PKG_CONFIG) --print-errors --exists $(PACKAGES) || { \
+	@$(PKG_CONFIG) --print-errors --exists $(PACKAGES) $(LOADED) || { \
 		echo "what building needs is not here: 'make deps' installs it, 'tests/setup.sh list build' names it"; exit 1; }
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(CC) $(filter-out -Werror,$(ALL_CFLAGS)))' >$@.new

@@ -1,6 +1,7 @@
 #include "base/stream_codec_internal.h"
 
-#include <archive.h>
+#include "base/archive_api.h"
+
 #include <string.h>
 #include <zstd.h>
 
@@ -163,7 +164,7 @@ static la_ssize_t raw_pull(struct archive *a, void *arg, const void **ret_p)
     struct decoder *d = arg;
 
     if (fill(d, &d->failed) < 0) {
-        archive_set_error(a, d->failed.sys, "cannot read");
+        archive_api()->set_error(a, d->failed.sys, "cannot read");
         return ARCHIVE_FATAL;
     }
     size_t n = d->n;
@@ -175,7 +176,7 @@ static la_ssize_t raw_pull(struct archive *a, void *arg, const void **ret_p)
 
 static int raw_failed(struct decoder *d, struct err *err)
 {
-    const char *why = archive_error_string(d->state);
+    const char *why = archive_api()->error_string(d->state);
 
     if (d->failed.code != ERR_NONE)
         return err_copy(err, &d->failed);
@@ -187,7 +188,7 @@ static int raw_check_end(struct decoder *d, struct err *err)
 {
     if (fill(d, err) < 0)
         return err->code;
-    if (!is_out_of_input(d) || archive_filter_bytes(d->state, -1) != d->n_given)
+    if (!is_out_of_input(d) || archive_api()->filter_bytes(d->state, -1) != d->n_given)
         return err_set(err, ERR_CORRUPT, "compressed data is followed by something else");
     d->is_done = true;
     return 0;
@@ -199,10 +200,10 @@ static int raw_begin(struct decoder *d, struct err *err)
 {
     struct archive_entry *entry;
 
-    if (archive_read_open(d->state, d, NULL, raw_pull, NULL) != ARCHIVE_OK ||
-        archive_errno(d->state) != 0)
+    if (archive_api()->read_open(d->state, d, NULL, raw_pull, NULL) != ARCHIVE_OK ||
+        archive_api()->error_number(d->state) != 0)
         return raw_failed(d, err);
-    int r = archive_read_next_header(d->state, &entry);
+    int r = archive_api()->read_next_header(d->state, &entry);
     if (r != ARCHIVE_OK && r != ARCHIVE_EOF)
         return raw_failed(d, err);
     d->is_between = false;
@@ -218,7 +219,7 @@ static ssize_t raw_decode(struct decoder *d, void *p, size_t n, struct err *err)
     if (d->is_done)
         return 0;
     do
-        got = archive_read_data(d->state, p, n);
+        got = archive_api()->read_data(d->state, p, n);
     while (got == ARCHIVE_RETRY);
     if (got < 0)
         return raw_failed(d, err);
@@ -227,23 +228,25 @@ static ssize_t raw_decode(struct decoder *d, void *p, size_t n, struct err *err)
 
 static void raw_free(void *a)
 {
-    archive_read_free(a);
+    archive_api()->read_free(a);
 }
 
 /* append_filter sets the chain: what comes out is not looked at for yet another filter. */
 static int raw_start(struct decoder *d, int filter, struct err *err)
 {
-    d->state = archive_read_new();
+    if (archive_load(err) < 0)
+        return err->code;
+    d->state = archive_api()->read_new();
     d->state_free = raw_free;
     d->is_between = true;
     d->decode = raw_decode;
-    archive_read_support_format_raw(d->state);
-    archive_read_support_format_empty(d->state);
-    int r = archive_read_append_filter(d->state, filter);
+    archive_api()->read_support_format_raw(d->state);
+    archive_api()->read_support_format_empty(d->state);
+    int r = archive_api()->read_append_filter(d->state, filter);
     if (r == ARCHIVE_OK)
         return 0;
     return err_set(err, ERR_UNSUPPORTED, "libarchive cannot decompress this: %s",
-                   archive_error_string(d->state));
+                   archive_api()->error_string(d->state));
 }
 
 /* "BZh", a level, and as far as there are bytes the mark of a block or of the end: else it is text.

@@ -1,7 +1,7 @@
+#include "base/archive_api.h"
 #include "cmd/command.h"
 #include "cmd/exit_status.h"
-#include <archive.h>
-#include <curl/curl.h>
+#include "remote/http.h"
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <sqlite3.h>
@@ -10,13 +10,29 @@
 #include <zlib.h>
 #include <zstd.h>
 
+/* These are loaded when they are needed: here they are. */
+static const char *archive_version(void)
+{
+    struct err err = ERR_INIT;
+    if (archive_load(&err) < 0)
+        return "missing";
+    return archive_api()->version_string() + sizeof("libarchive ") - 1;
+}
+
+static const char *curl_version_text(void)
+{
+    struct err err = ERR_INIT;
+    const char *version = http_library(&err);
+    return version ? version : "missing";
+}
+
 static void print_libraries(void)
 {
     unsigned xxh = XXH_versionNumber();
     printf("  jansson     %s\n", jansson_version_str());
-    printf("  libarchive  %s\n", archive_version_string() + sizeof("libarchive ") - 1);
+    printf("  libarchive  %s\n", archive_version());
     printf("  libcrypto   %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
-    printf("  libcurl     %s\n", curl_version_info(CURLVERSION_NOW)->version);
+    printf("  libcurl     %s\n", curl_version_text());
     printf("  sqlite      %s\n", sqlite3_libversion());
     printf("  xxhash      %u.%u.%u\n", xxh / 10000, xxh / 100 % 100, xxh % 100);
     printf("  zlib        %s\n", zlibVersion());

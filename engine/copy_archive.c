@@ -52,6 +52,8 @@ int copy_is_archive(struct copy *c, const struct entry *e, size_t layer, struct 
     AUTO(source_free) struct source *plain = source_decompress(raw, NULL, &not_one);
     unsigned char block[TAR_BLOCK];
     ssize_t n = plain ? source_read_full(plain, block, sizeof(block), &not_one) : -1;
+    if (not_one.code == ERR_UNSUPPORTED) /* it may be one: this machine cannot tell */
+        return err_copy(err, &not_one);
     return n == TAR_BLOCK && tar_is_header(block);
 }
 

@@ -46,11 +46,11 @@ struct pool *engine_pool(struct engine *e)
     return e->pool;
 }
 
-struct http *engine_http(struct engine *e, struct err *err)
+struct http *engine_http(struct engine *e)
 {
     pthread_mutex_lock(&e->lock);
     if (e->http == NULL)
-        e->http = http_new(e->cancel, err);
+        e->http = http_new(e->cancel);
     struct http *h = e->http;
     pthread_mutex_unlock(&e->lock);
     return h;
@@ -68,9 +68,7 @@ struct work *engine_work(struct engine *e, struct err *err)
 
 struct docker *engine_docker(struct engine *e, bool *ret_named, struct err *err)
 {
-    struct http *h = engine_http(e, err);
-    if (h == NULL)
-        return NULL;
+    struct http *h = engine_http(e);
     pthread_mutex_lock(&e->lock);
     if (!e->docker_asked) {
         e->docker = docker_open(h, &e->docker_named, &e->docker_err);

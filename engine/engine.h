@@ -25,7 +25,7 @@ struct store *engine_store(struct engine *e);
 struct cancel *engine_cancel(struct engine *e);
 struct pool *engine_pool(struct engine *e);
 /* Made at first use; ERR_* when they cannot be had. Borrowed. */
-struct http *engine_http(struct engine *e, struct err *err);
+struct http *engine_http(struct engine *e) NONNULL;
 struct work *engine_work(struct engine *e, struct err *err);
 /* The Docker engine; ERR_NOT_FOUND when there is none (asked once). *ret_named as docker_open. */
 struct docker *engine_docker(struct engine *e, bool *ret_named, struct err *err);

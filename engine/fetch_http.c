@@ -598,8 +598,8 @@ static const struct layer *fetch_url(struct fetch *f, struct err *err)
         err_set(err, ERR_NET, "not known here, and nobody is asked (--offline)");
         return NULL;
     }
-    f->http = engine_http(f->b->e, err);
-    if (f->http == NULL || load_authorization(f, err) < 0 || ask(f, err) < 0)
+    f->http = engine_http(f->b->e);
+    if (load_authorization(f, err) < 0 || ask(f, err) < 0)
         return NULL;
     known = f->answer.status == 304 ? f->hint : take(f, err);
     if (known != NULL)
@@ -613,8 +613,8 @@ int fetch_http(struct build *b, const struct fetch_http *q, struct fetched_file 
     AUTO(fetch_release)
     struct fetch f = { .b = b, .q = q, .spool = -1, .shown = url_show(q->url) };
     struct cache_key claimed;
-    if (!url_is_valid(q->url))
-        return err_set(err, ERR_USAGE, "'%s' is no http or https URL", f.shown);
+    if (url_check(q->url, err) < 0)
+        return err->code;
     if (q->checksum != NULL && fetch_checksum_check(q->checksum, err) < 0)
         return err->code;
     f.name = fetch_file_name(q->url);

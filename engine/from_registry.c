@@ -204,9 +204,7 @@ static int pull(struct pull *p, const struct image_name *name, const char *canon
 int from_registry(struct engine *e, const struct image_name *name, const char *canonical,
                   const struct find_options *o, struct found_image *ret, struct err *err)
 {
-    struct http *h = engine_http(e, err);
-    if (h == NULL)
-        return err->code;
+    struct http *h = engine_http(e);
     AUTO(pull_release) struct pull p = { .e = e, .o = o };
     image_config_init(&p.config);
     p.registry = registry_open(h, name, err);

@@ -1,10 +1,9 @@
 #include "image/layer_tar.h"
 #include "image/listing_internal.h"
 
+#include "base/archive_api.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
@@ -42,7 +41,8 @@ void tar_reader_free(struct tar_reader *r)
 {
     if (r == NULL)
         return;
-    archive_read_free(r->a);
+    if (r->a)
+        archive_api()->read_free(r->a);
     if (r->c_locale)
         freelocale(r->c_locale);
     mem_free(r->chunk);
@@ -61,7 +61,7 @@ static la_ssize_t give(struct archive *a, void *arg, const void **ret)
     if (n == 0)
         n = source_read(r->from, r->chunk, CHUNK, &r->err);
     if (n < 0) {
-        archive_set_error(a, EIO, "%s", r->err.msg);
+        archive_api()->set_error(a, EIO, "%s", r->err.msg);
         return -1;
     }
     r->taken += (uint64_t)n;
@@ -72,7 +72,7 @@ static la_ssize_t give(struct archive *a, void *arg, const void **ret)
  */
 static int tar_error(struct tar_reader *r, struct err *err)
 {
-    const char *why = archive_error_string(r->a);
+    const char *why = archive_api()->error_string(r->a);
     if (r->err.code != ERR_NONE)
         return err_copy(err, &r->err);
     return err_set(err, ERR_CORRUPT, "tar: %s", why ? why : "damaged archive");
@@ -80,12 +80,14 @@ static int tar_error(struct tar_reader *r, struct err *err)
 
 static struct archive *archive_begin(struct tar_reader *r, struct err *err)
 {
-    struct archive *a = archive_read_new();
+    if (archive_load(err) < 0)
+        return NULL;
+    struct archive *a = archive_api()->read_new();
     if (a == NULL)
         abort();
     r->a = a;
-    if (archive_read_support_format_tar(a) != ARCHIVE_OK ||
-        archive_read_open(a, r, NULL, give, NULL) != ARCHIVE_OK) {
+    if (archive_api()->read_support_format_tar(a) != ARCHIVE_OK ||
+        archive_api()->read_open(a, r, NULL, give, NULL) != ARCHIVE_OK) {
         tar_error(r, err);
         return NULL;
     }
@@ -209,12 +211,12 @@ static bool wanted_xattr(const char *name)
 static int take_xattrs(struct tar_reader *r, struct archive_entry *ae, struct entry *e,
                        struct err *err)
 {
-    int n = archive_entry_xattr_reset(ae);
+    int n = archive_api()->entry_xattr_reset(ae);
     struct entry_xattr x;
     size_t kept = 0, size;
     mem_free(r->xattrs);
     r->xattrs = n > 0 ? mem_calloc((size_t)n, sizeof(*r->xattrs)) : NULL;
-    while (n-- > 0 && archive_entry_xattr_next(ae, &x.name, &x.value, &size) == ARCHIVE_OK) {
+    while (n-- > 0 && archive_api()->entry_xattr_next(ae, &x.name, &x.value, &size) == ARCHIVE_OK) {
         x.len = size;
         if (*x.name == '\0' || strlen(x.name) > 255 || size > LISTING_XATTR_MAX)
             return bad_member(e->path, "bad xattr", err);
@@ -253,22 +255,22 @@ static int take_hardlink(struct tar_reader *r, const char *target, struct entry 
 static int take_type(struct tar_reader *r, struct archive_entry *ae, struct entry *e,
                      struct err *err)
 {
-    const char *hardlink = archive_entry_hardlink(ae);
+    const char *hardlink = archive_api()->entry_hardlink(ae);
     if (hardlink)
         return take_hardlink(r, hardlink, e, err);
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        if (kinds[i].format == archive_entry_filetype(ae))
+        if (kinds[i].format == archive_api()->entry_filetype(ae))
             e->type = kinds[i].type;
     if (e->type == 0)
         return bad_member(e->path, "unknown type", err);
     if (e->type == ENTRY_LINK) {
-        e->target = archive_entry_symlink(ae);
+        e->target = archive_api()->entry_symlink(ae);
         if (e->target == NULL || *e->target == '\0' || strlen(e->target) > LISTING_PATH_MAX)
             return bad_member(e->path, "symbolic link with a bad target", err);
     }
     if (e->type == ENTRY_CHAR || e->type == ENTRY_BLOCK) {
-        e->dev_major = (uint32_t)archive_entry_rdevmajor(ae);
-        e->dev_minor = (uint32_t)archive_entry_rdevminor(ae);
+        e->dev_major = (uint32_t)archive_api()->entry_rdevmajor(ae);
+        e->dev_minor = (uint32_t)archive_api()->entry_rdevminor(ae);
         if (e->type == ENTRY_CHAR && e->dev_major == 0 && e->dev_minor == 0)
             return bad_member(e->path, "the character device 0:0", err);
     }
@@ -277,8 +279,8 @@ static int take_type(struct tar_reader *r, struct archive_entry *ae, struct entr
 
 static int take_numbers(struct archive_entry *ae, struct entry *e, struct err *err)
 {
-    int64_t uid = archive_entry_uid(ae), gid = archive_entry_gid(ae);
-    int64_t size = archive_entry_size_is_set(ae) ? archive_entry_size(ae) : 0;
+    int64_t uid = archive_api()->entry_uid(ae), gid = archive_api()->entry_gid(ae);
+    int64_t size = archive_api()->entry_size_is_set(ae) ? archive_api()->entry_size(ae) : 0;
     /* The last number means "leave it" to chown. */
     if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX)
         return bad_member(e->path, "bad owner", err);
@@ -286,9 +288,9 @@ static int take_numbers(struct archive_entry *ae, struct entry *e, struct err *e
         return bad_member(e->path, "bad size", err);
     e->uid = (uint32_t)uid;
     e->gid = (uint32_t)gid;
-    e->mode = (uint16_t)(archive_entry_perm(ae) & 07777);
-    e->mtime = archive_entry_mtime_is_set(ae) ? archive_entry_mtime(ae) : 0;
-    long ns = archive_entry_mtime_is_set(ae) ? archive_entry_mtime_nsec(ae) : 0;
+    e->mode = (uint16_t)(archive_api()->entry_perm(ae) & 07777);
+    e->mtime = archive_api()->entry_mtime_is_set(ae) ? archive_api()->entry_mtime(ae) : 0;
+    long ns = archive_api()->entry_mtime_is_set(ae) ? archive_api()->entry_mtime_nsec(ae) : 0;
     e->mtime_ns = ns < 0 || ns > 999999999 ? 0 : (uint32_t)ns;
     if (e->type == ENTRY_FILE && e->hardlink == NULL)
         e->size = (uint64_t)size;
@@ -299,7 +301,7 @@ static int take_numbers(struct archive_entry *ae, struct entry *e, struct err *e
 static int take_member(struct tar_reader *r, struct archive_entry *ae, struct entry *ret,
                        struct err *err)
 {
-    const char *name = archive_entry_pathname(ae);
+    const char *name = archive_api()->entry_pathname(ae);
     struct entry e = { .path = NULL };
     int code = 0;
     if (name == NULL || *name == '\0')
@@ -331,7 +333,7 @@ static bool is_harmless(const char *why)
 static int next_header(struct tar_reader *r, struct archive_entry **ret)
 {
     locale_t before = uselocale(r->c_locale);
-    int got = archive_read_next_header(r->a, ret);
+    int got = archive_api()->read_next_header(r->a, ret);
     uselocale(before);
     return got;
 }
@@ -355,7 +357,8 @@ int tar_reader_next(struct tar_reader *r, struct entry *ret, struct err *err)
             r->ended = true;
             return drain(r, err);
         }
-        if (got != ARCHIVE_OK && (got != ARCHIVE_WARN || !is_harmless(archive_error_string(r->a))))
+        if (got != ARCHIVE_OK &&
+            (got != ARCHIVE_WARN || !is_harmless(archive_api()->error_string(r->a))))
             return tar_error(r, err);
         if (++r->members > LISTING_ENTRIES_MAX)
             return err_set(err, ERR_CORRUPT, "layer: more than %u members", LISTING_ENTRIES_MAX);
@@ -373,7 +376,7 @@ static int next_block(struct tar_reader *r, struct err *err)
     const void *p = NULL;
     size_t n = 0;
     la_int64_t at = 0;
-    int got = archive_read_data_block(r->a, &p, &n, &at);
+    int got = archive_api()->read_data_block(r->a, &p, &n, &at);
     if (got == ARCHIVE_EOF) {
         r->block_len = 0;
         r->block_at = r->size;

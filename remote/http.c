@@ -27,13 +27,6 @@ struct http {
     pthread_mutex_t share_locks[CURL_LOCK_DATA_LAST];
 };
 
-static CURLcode curl_started;
-
-static void start_curl(void)
-{
-    curl_started = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 /* --- handles ---------------------------------------------------------------------------------- */
 
 static void share_lock(UNUSED CURL *easy, curl_lock_data what, UNUSED curl_lock_access access,
@@ -53,8 +46,8 @@ static void slot_free(struct http_slot *slot)
 {
     if (slot == NULL)
         return;
-    curl_easy_cleanup(slot->easy);
-    curl_multi_cleanup(slot->multi);
+    curl_api()->easy_cleanup(slot->easy);
+    curl_api()->multi_cleanup(slot->multi);
     mem_free(slot->origin);
     mem_free(slot);
 }
@@ -63,10 +56,10 @@ DEFINE_AUTO(struct http_slot, slot_free);
 static struct http_slot *slot_new(struct http *h, struct err *err)
 {
     AUTO(slot_free) struct http_slot *slot = mem_zalloc(sizeof(*slot));
-    slot->easy = curl_easy_init();
-    slot->multi = curl_multi_init();
+    slot->easy = curl_api()->easy_init();
+    slot->multi = curl_api()->multi_init();
     if (slot->easy == NULL || slot->multi == NULL ||
-        curl_easy_setopt(slot->easy, CURLOPT_SHARE, h->share) != CURLE_OK) {
+        CURL_SET(slot->easy, CURLOPT_SHARE, h->share) != CURLE_OK) {
         err_set(err, ERR_UNSUPPORTED, "cannot make a transfer handle of libcurl");
         return NULL;
     }
@@ -120,7 +113,7 @@ void http_free(struct http *h)
         return;
     while (h->idle != NULL)
         slot_free(unlink_slot(h, &h->idle));
-    CURLSHcode left = h->share ? curl_share_cleanup(h->share) : CURLSHE_OK;
+    CURLSHcode left = h->share ? curl_api()->share_cleanup(h->share) : CURLSHE_OK;
     assert(left == CURLSHE_OK); /* a transfer is still going on */
     (void)left;
     for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
@@ -129,26 +122,38 @@ void http_free(struct http *h)
     mem_free(h);
 }
 
-struct http *http_new(struct cancel *cancel, struct err *err)
+struct http *http_new(struct cancel *cancel)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, start_curl);
-    AUTO(http_free) struct http *h = mem_zalloc(sizeof(*h));
+    struct http *h = mem_zalloc(sizeof(*h));
     h->cancel = cancel;
     pthread_mutex_init(&h->lock, NULL);
     for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
         pthread_mutex_init(&h->share_locks[i], NULL);
-    h->share = curl_started == CURLE_OK ? curl_share_init() : NULL;
-    if (h->share == NULL) {
-        err_set(err, ERR_UNSUPPORTED, "cannot start libcurl: %s", curl_easy_strerror(curl_started));
-        return NULL;
-    }
-    curl_share_setopt(h->share, CURLSHOPT_LOCKFUNC, share_lock);
-    curl_share_setopt(h->share, CURLSHOPT_UNLOCKFUNC, share_unlock);
-    curl_share_setopt(h->share, CURLSHOPT_USERDATA, h);
-    curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
-    curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-    return TAKE(h);
+    return h;
+}
+
+static int share_open(struct http *h, struct err *err)
+{
+    if (curl_load(err) < 0)
+        return err->code;
+    h->share = curl_api()->share_init();
+    if (h->share == NULL)
+        return err_set(err, ERR_UNSUPPORTED, "cannot share what libcurl remembers");
+    curl_api()->share_setopt(h->share, CURLSHOPT_LOCKFUNC, share_lock);
+    curl_api()->share_setopt(h->share, CURLSHOPT_UNLOCKFUNC, share_unlock);
+    curl_api()->share_setopt(h->share, CURLSHOPT_USERDATA, h);
+    curl_api()->share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+    curl_api()->share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    return 0;
+}
+
+/* With the first request: most builds make none, and libcurl is not loaded for them. */
+static int start(struct http *h, struct err *err)
+{
+    pthread_mutex_lock(&h->lock);
+    int r = h->share ? 0 : share_open(h, err);
+    pthread_mutex_unlock(&h->lock);
+    return r;
 }
 
 /* --- redirects -------------------------------------------------------------------------------- */
@@ -223,6 +228,8 @@ int http_do(struct http *h, const struct http_request *q, struct http_response *
 {
     AUTO(http_hop_release)
     struct http_hop hop = { .q = q, .url = str_dup(q->url), .method = q->method, .body = q->body };
+    if (start(h, err) < 0)
+        return err->code;
     if (!url_is_valid(q->url))
         return err_set(err, ERR_USAGE, "'%s' is no http or https URL", q->url);
     for (int n = 0;; n++) {
@@ -281,7 +288,7 @@ int64_t http_retry_after_ms(const struct http_response *r)
         return -1;
     if (strspn(value, "0123456789") == strlen(value))
         return strlen(value) > 9 ? INT64_C(1000000000) * 1000 : strtoll(value, NULL, 10) * 1000;
-    time_t when = curl_getdate(value, NULL);
+    time_t when = curl_api()->getdate(value, NULL);
     if (when < 0)
         return -1;
     int64_t s = (int64_t)when - clock_wall_s();
@@ -290,7 +297,13 @@ int64_t http_retry_after_ms(const struct http_response *r)
 
 int64_t http_date(const char *text)
 {
-    return (int64_t)curl_getdate(text, NULL);
+    struct err ignored = ERR_INIT;
+    return curl_load(&ignored) == 0 ? (int64_t)curl_api()->getdate(text, NULL) : -1;
+}
+
+const char *http_library(struct err *err)
+{
+    return curl_load(err) == 0 ? curl_api()->version_info(CURLVERSION_NOW)->version : NULL;
 }
 
 char *http_media_type(const struct http_response *r)

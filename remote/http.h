@@ -4,6 +4,7 @@
  * Redirects are followed by us (at most 10), never from https to http, and
  * credentials never go to another scheme, host or port.
  *
+ * libcurl is loaded for the first request (ERR_UNSUPPORTED: it is missing).
  * Proxies as curl takes them from the environment, except that a loopback
  * address is always asked directly. A cancel ends a transfer at once.
  *
@@ -28,7 +29,8 @@ struct http; /* shared state; locked inside */
 void http_free(struct http *h);
 DEFINE_AUTO(struct http, http_free);
 /* cancel is borrowed and may be NULL. */
-struct http *http_new(struct cancel *cancel, struct err *err) OWNED(http_free);
+struct http *http_new(struct cancel *cancel) OWNED(http_free) NONNULL;
+const char *http_library(struct err *err); /* libcurl's version */
 
 struct http_request {
     const char *method; /* "GET", "HEAD", "POST", "PUT", ... */

@@ -14,7 +14,7 @@
 
 static void slist_free_at(struct curl_slist **l)
 {
-    curl_slist_free_all(*l);
+    curl_api()->slist_free_all(*l);
 }
 
 void http_hop_release(struct http_hop *hop)
@@ -183,7 +183,7 @@ static bool is_harmless(const char *line)
 
 static void slist_add(struct curl_slist **list, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(*list, line);
+    struct curl_slist *longer = curl_api()->slist_append(*list, line);
     if (longer != NULL)
         *list = longer;
 }
@@ -217,67 +217,67 @@ static struct curl_slist *request_headers(const struct http_hop *hop)
 static void set_method(CURL *easy, struct http_hop *hop)
 {
     if (hop->body != NULL) {
-        curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
-        curl_easy_setopt(easy, CURLOPT_READDATA, hop);
-        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
-        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
-                         (curl_off_t)(hop->q->body_size < 0 ? -1 : hop->q->body_size));
+        CURL_SET(easy, CURLOPT_UPLOAD, 1L);
+        CURL_SET(easy, CURLOPT_READFUNCTION, on_read);
+        CURL_SET(easy, CURLOPT_READDATA, hop);
+        CURL_SET(easy, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
+        CURL_SET(easy, CURLOPT_INFILESIZE_LARGE,
+                 (curl_off_t)(hop->q->body_size < 0 ? -1 : hop->q->body_size));
         /* A body is read once: no connection that may turn out to be dead. */
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        CURL_SET(easy, CURLOPT_FRESH_CONNECT, 1L);
     } else if (str_eq(hop->method, "HEAD")) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        CURL_SET(easy, CURLOPT_NOBODY, 1L);
         return;
     } else if (str_eq(hop->method, "POST") || str_eq(hop->method, "PUT")) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
+        CURL_SET(easy, CURLOPT_POSTFIELDS, "");
+        CURL_SET(easy, CURLOPT_POSTFIELDSIZE, 0L);
     }
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, hop->method);
+    CURL_SET(easy, CURLOPT_CUSTOMREQUEST, hop->method);
 }
 
 static void set_tls(CURL *easy, const struct http_hop *hop)
 {
     const struct http_request *q = hop->q;
     if (q->ca_file != NULL) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, q->ca_file);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+        CURL_SET(easy, CURLOPT_CAINFO, q->ca_file);
+        CURL_SET(easy, CURLOPT_CAPATH, NULL);
     }
     if (q->cert_file != NULL && q->key_file != NULL && !hop->is_away) {
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, q->cert_file);
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, q->key_file);
+        CURL_SET(easy, CURLOPT_SSLCERT, q->cert_file);
+        CURL_SET(easy, CURLOPT_SSLKEY, q->key_file);
     }
 }
 
 static void set_route(CURL *easy, const struct http_hop *hop)
 {
     const struct http_request *q = hop->q;
-    curl_easy_setopt(easy, CURLOPT_URL, hop->url);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    CURL_SET(easy, CURLOPT_URL, hop->url);
+    CURL_SET(easy, CURLOPT_PATH_AS_IS, 1L);
+    CURL_SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    CURL_SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    CURL_SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     if (q->unix_socket != NULL)
-        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, q->unix_socket);
+        CURL_SET(easy, CURLOPT_UNIX_SOCKET_PATH, q->unix_socket);
     if (q->unix_socket != NULL || url_is_loopback(hop->url))
-        curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)connect_timeout(q));
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)idle_timeout(q));
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)q->total_timeout_s);
+        CURL_SET(easy, CURLOPT_PROXY, "");
+    CURL_SET(easy, CURLOPT_NOSIGNAL, 1L);
+    CURL_SET(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    CURL_SET(easy, CURLOPT_CONNECTTIMEOUT, (long)connect_timeout(q));
+    CURL_SET(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    CURL_SET(easy, CURLOPT_LOW_SPEED_TIME, (long)idle_timeout(q));
+    CURL_SET(easy, CURLOPT_TIMEOUT, (long)q->total_timeout_s);
 }
 
 static void set_callbacks(struct http_slot *slot, struct http_hop *hop)
 {
     slot->error[0] = '\0';
-    curl_easy_setopt(slot->easy, CURLOPT_ERRORBUFFER, slot->error);
-    curl_easy_setopt(slot->easy, CURLOPT_USERAGENT, "shale/" SHALE_VERSION);
-    curl_easy_setopt(slot->easy, CURLOPT_BUFFERSIZE, 128L << 10);
-    curl_easy_setopt(slot->easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(slot->easy, CURLOPT_HEADERDATA, hop);
-    curl_easy_setopt(slot->easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(slot->easy, CURLOPT_WRITEDATA, hop);
+    CURL_SET(slot->easy, CURLOPT_ERRORBUFFER, slot->error);
+    CURL_SET(slot->easy, CURLOPT_USERAGENT, "shale/" SHALE_VERSION);
+    CURL_SET(slot->easy, CURLOPT_BUFFERSIZE, 128L << 10);
+    CURL_SET(slot->easy, CURLOPT_HEADERFUNCTION, on_header);
+    CURL_SET(slot->easy, CURLOPT_HEADERDATA, hop);
+    CURL_SET(slot->easy, CURLOPT_WRITEFUNCTION, on_body);
+    CURL_SET(slot->easy, CURLOPT_WRITEDATA, hop);
 }
 
 /* --- whom it connects to ---------------------------------------------------------------------- */
@@ -404,8 +404,8 @@ static const struct {
 static int timeout_error(const struct http_hop *hop, CURL *easy, const char *peer, struct err *err)
 {
     curl_off_t ready = 0, total = 0;
-    curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
-    curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &total);
+    curl_api()->easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+    curl_api()->easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &total);
     int limit = hop->q->total_timeout_s;
     char why[64];
     if (limit > 0 && total > (curl_off_t)limit * 1000000 - 100000) { /* curl rounds */
@@ -433,12 +433,12 @@ static int hop_error(const struct http_hop *hop, const struct http_slot *slot, C
                      struct err *err)
 {
     AUTO(mem_free) char *peer = peer_name(hop);
-    const char *text = slot->error[0] != '\0' ? slot->error : curl_easy_strerror(code);
+    const char *text = slot->error[0] != '\0' ? slot->error : curl_api()->easy_strerror(code);
     long sys = 0;
     if (code == CURLE_OPERATION_TIMEDOUT)
         return timeout_error(hop, slot->easy, peer, err);
     if (code == CURLE_COULDNT_CONNECT) {
-        curl_easy_getinfo(slot->easy, CURLINFO_OS_ERRNO, &sys);
+        curl_api()->easy_getinfo(slot->easy, CURLINFO_OS_ERRNO, &sys);
         return net_error(err, (int)sys,
                          is_proxy_failure(hop, slot) ? "the proxy does not answer for"
                                                      : "cannot reach",
@@ -458,8 +458,8 @@ static bool drive(struct http_slot *slot, struct cancel *cancel, CURLcode *ret)
 {
     for (;;) {
         int running = 0, left = 0;
-        CURLMcode bad = curl_multi_perform(slot->multi, &running);
-        const CURLMsg *m = curl_multi_info_read(slot->multi, &left);
+        CURLMcode bad = curl_api()->multi_perform(slot->multi, &running);
+        const CURLMsg *m = curl_api()->multi_info_read(slot->multi, &left);
         if (m != NULL && m->msg == CURLMSG_DONE) {
             *ret = m->data.result;
             return true;
@@ -468,9 +468,9 @@ static bool drive(struct http_slot *slot, struct cancel *cancel, CURLcode *ret)
             return false;
         struct curl_waitfd wake = { .fd = cancel_fd(cancel), .events = CURL_WAIT_POLLIN };
         if (bad == CURLM_OK)
-            bad = curl_multi_poll(slot->multi, &wake, wake.fd >= 0 ? 1 : 0, 1000, NULL);
+            bad = curl_api()->multi_poll(slot->multi, &wake, wake.fd >= 0 ? 1 : 0, 1000, NULL);
         if (bad != CURLM_OK) {
-            snprintf(slot->error, sizeof(slot->error), "%s", curl_multi_strerror(bad));
+            snprintf(slot->error, sizeof(slot->error), "%s", curl_api()->multi_strerror(bad));
             *ret = CURLE_FAILED_INIT;
             return true;
         }
@@ -494,24 +494,24 @@ int http_hop_run(struct http_hop *hop, struct http_slot *slot, struct cancel *ca
 {
     clear_answer(hop);
     __attribute__((cleanup(slist_free_at))) struct curl_slist *headers = request_headers(hop);
-    curl_easy_reset(slot->easy);
+    curl_api()->easy_reset(slot->easy);
     set_route(slot->easy, hop);
     set_method(slot->easy, hop);
     set_tls(slot->easy, hop);
     set_callbacks(slot, hop);
     if (hop->q->is_inside != NULL) {
-        curl_easy_setopt(slot->easy, CURLOPT_PREREQFUNCTION, on_connected);
-        curl_easy_setopt(slot->easy, CURLOPT_PREREQDATA, hop);
+        CURL_SET(slot->easy, CURLOPT_PREREQFUNCTION, on_connected);
+        CURL_SET(slot->easy, CURLOPT_PREREQDATA, hop);
     }
-    curl_easy_setopt(slot->easy, CURLOPT_HTTPHEADER, headers);
+    CURL_SET(slot->easy, CURLOPT_HTTPHEADER, headers);
 
     CURLcode code = CURLE_FAILED_INIT;
-    curl_multi_add_handle(slot->multi, slot->easy);
+    curl_api()->multi_add_handle(slot->multi, slot->easy);
     bool is_done = drive(slot, cancel, &code);
     if (!is_done) /* do not wait for a name server either */
-        curl_easy_setopt(slot->easy, CURLOPT_QUICK_EXIT, 1L);
-    curl_multi_remove_handle(slot->multi, slot->easy);
-    curl_easy_setopt(slot->easy, CURLOPT_HTTPHEADER, NULL);
+        CURL_SET(slot->easy, CURLOPT_QUICK_EXIT, 1L);
+    curl_api()->multi_remove_handle(slot->multi, slot->easy);
+    CURL_SET(slot->easy, CURLOPT_HTTPHEADER, NULL);
 
     if (!is_done)
         return err_set(err, ERR_CANCELLED, "interrupted");

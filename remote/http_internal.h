@@ -6,8 +6,8 @@
 #ifndef SHALE_REMOTE_HTTP_INTERNAL_H
 #define SHALE_REMOTE_HTTP_INTERNAL_H
 
+#include "remote/curl_api_internal.h"
 #include "remote/http.h"
-#include <curl/curl.h>
 
 #define HTTP_BODY_MAX (1u << 20)   /* of a 2xx body when the request says nothing */
 #define HTTP_ERROR_MAX (64u << 10) /* of other bodies; the rest is not read */

@@ -1,34 +1,40 @@
 #include "remote/url.h"
+#include "remote/curl_api_internal.h"
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <curl/curl.h>
 #include <string.h>
 #include <strings.h>
 
 static void curl_free_at(char **p)
 {
-    curl_free(*p);
+    if (*p)
+        curl_api()->free(*p);
 }
 
 static void curlu_free_at(CURLU **u)
 {
-    curl_url_cleanup(*u);
+    if (*u)
+        curl_api()->url_cleanup(*u);
 }
 #define AUTO_CURLU __attribute__((cleanup(curlu_free_at)))
 #define AUTO_CURL __attribute__((cleanup(curl_free_at)))
 
-/* NULL when it is no http or https URL. */
+/* NULL when it is no http or https URL, or there is no libcurl to read it (url_check says which).
+ */
 static CURLU *url_parse(const char *url)
 {
-    CURLU *u = curl_url();
+    struct err ignored = ERR_INIT;
+    if (curl_load(&ignored) < 0)
+        return NULL;
+    CURLU *u = curl_api()->url();
     char *scheme = NULL;
-    bool ok = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-              curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+    bool ok = u != NULL && curl_api()->url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+              curl_api()->url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
               (strcasecmp(scheme, "http") == 0 || strcasecmp(scheme, "https") == 0);
-    curl_free(scheme);
+    curl_api()->free(scheme);
     if (ok)
         return u;
-    curl_url_cleanup(u);
+    curl_api()->url_cleanup(u);
     return NULL;
 }
 
@@ -36,7 +42,8 @@ static CURLU *url_parse(const char *url)
 static char *url_part(CURLU *u, CURLUPart part)
 {
     char *s = NULL;
-    return curl_url_get(u, part, &s, part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0) == CURLUE_OK
+    return curl_api()->url_get(u, part, &s, part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0) ==
+                   CURLUE_OK
                ? s
                : NULL;
 }
@@ -73,6 +80,14 @@ bool url_is_valid(const char *url)
     return u != NULL;
 }
 
+int url_check(const char *url, struct err *err)
+{
+    AUTO(mem_free) char *shown = url_show(url);
+    if (curl_load(err) < 0)
+        return err->code;
+    return url_is_valid(url) ? 0 : err_set(err, ERR_USAGE, "'%s' is no http or https URL", shown);
+}
+
 static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
 {
     AUTO_CURL char *x = url_part(a, part);
@@ -96,20 +111,20 @@ bool url_same_origin(const char *a, const char *b)
 char *url_resolve(const char *base, const char *location, struct err *err)
 {
     AUTO_CURLU CURLU *from = url_parse(base);
-    AUTO_CURLU CURLU *to = from ? curl_url_dup(from) : NULL;
+    AUTO_CURLU CURLU *to = from ? curl_api()->url_dup(from) : NULL;
     AUTO_CURL char *joined = NULL;
     AUTO_CURL char *text = NULL;
     AUTO_CURLU CURLU *checked = NULL;
     /* Set, get, parse again: only the last step shows whether the scheme is one of ours. */
-    if (to != NULL && curl_url_set(to, CURLUPART_URL, location, 0) == CURLUE_OK)
+    if (to != NULL && curl_api()->url_set(to, CURLUPART_URL, location, 0) == CURLUE_OK)
         joined = url_part(to, CURLUPART_URL);
     if (joined != NULL)
         checked = url_parse(joined);
     if (checked != NULL) {
-        curl_url_set(checked, CURLUPART_FRAGMENT, NULL, 0);
+        curl_api()->url_set(checked, CURLUPART_FRAGMENT, NULL, 0);
         if (!same_origin(from, checked)) {
-            curl_url_set(checked, CURLUPART_USER, NULL, 0);
-            curl_url_set(checked, CURLUPART_PASSWORD, NULL, 0);
+            curl_api()->url_set(checked, CURLUPART_USER, NULL, 0);
+            curl_api()->url_set(checked, CURLUPART_PASSWORD, NULL, 0);
         }
         text = url_part(checked, CURLUPART_URL);
     }
@@ -133,10 +148,10 @@ char *url_show(const char *url)
     AUTO_CURLU CURLU *u = url_parse(url);
     AUTO_CURL char *text = NULL;
     if (u != NULL) {
-        curl_url_set(u, CURLUPART_USER, NULL, 0);
-        curl_url_set(u, CURLUPART_PASSWORD, NULL, 0);
-        curl_url_set(u, CURLUPART_QUERY, NULL, 0);
-        curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);
+        curl_api()->url_set(u, CURLUPART_USER, NULL, 0);
+        curl_api()->url_set(u, CURLUPART_PASSWORD, NULL, 0);
+        curl_api()->url_set(u, CURLUPART_QUERY, NULL, 0);
+        curl_api()->url_set(u, CURLUPART_FRAGMENT, NULL, 0);
         text = url_part(u, CURLUPART_URL);
     }
     return str_dup(text != NULL ? text : "?");

@@ -15,6 +15,8 @@ bool url_host_is_loopback(const char *host);
 bool url_is_loopback(const char *url);
 bool url_is_https(const char *url);
 bool url_is_valid(const char *url); /* http or https, with a host */
+/* The same: ERR_USAGE, or ERR_UNSUPPORTED where libcurl is missing, without which none is read. */
+int url_check(const char *url, struct err *err);
 /* Same scheme, host and port (written or by default). False for what is no URL. */
 bool url_same_origin(const char *a, const char *b);
 /*

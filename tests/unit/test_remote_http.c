@@ -5,10 +5,7 @@
 
 static struct http *new_http(struct cancel *cancel)
 {
-    struct err err = ERR_INIT;
-    struct http *h = http_new(cancel, &err);
-    assert_non_null(h);
-    return h;
+    return http_new(cancel);
 }
 
 /* One GET; returns the status or the error code. */

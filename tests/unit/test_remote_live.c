@@ -26,7 +26,7 @@ static int live_start(void **state)
     *state = l;
     l->fd = scratch_make(l->dir);
     l->port = fake_free_port();
-    l->h = http_new(NULL, &err);
+    l->h = http_new(NULL);
     AUTO(mem_free) char *config = str_printf("%s/config.yml", l->dir);
     AUTO(mem_free)
     char *text = str_printf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: "
@@ -288,7 +288,7 @@ static void real_engines_load_show_save_tag_and_remove(UNUSED void **state)
     struct err err = ERR_INIT;
     AUTO(strv_release) struct strv hosts = STRV_INIT;
     strv_split(&hosts, getenv(ENGINES), ' ');
-    AUTO(http_free) struct http *h = http_new(NULL, &err);
+    AUTO(http_free) struct http *h = http_new(NULL);
     for (size_t i = 0; i < hosts.n; i++) {
         setenv("DOCKER_HOST", hosts.v[i], 1);
         AUTO(docker_free) struct docker *d = docker_open(h, NULL, &err);

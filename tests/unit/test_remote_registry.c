@@ -75,10 +75,7 @@ static void world_stop(struct world *w)
 
 static struct http *new_http(void)
 {
-    struct err err = ERR_INIT;
-    struct http *h = http_new(NULL, &err);
-    assert_non_null(h);
-    return h;
+    return http_new(NULL);
 }
 
 static struct registry *open_registry(struct http *h, const struct world *w, const char *path)
