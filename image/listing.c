@@ -2,6 +2,7 @@
 #include "image/listing_internal.h"
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -9,236 +10,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct listing {
-    const uint8_t *data;
-    size_t len;
-    void *owned;  /* memory of ours, or NULL */
-    void *mapped; /* a mapping of len bytes, or NULL */
+/* Up to how many bytes a file is read at once, when all of it will be looked at, or parts. */
+#define SMALL_WHOLE (256u << 10)
+#define SMALL_PARTS (32u << 10)
 
-    const uint8_t *records;
-    const char *pool;
-    size_t n, pool_len;
-    struct entry_xattr *xattrs; /* all tables one after the other */
-    size_t n_xattrs;
-    uint64_t total_size;
-    struct content_id id;
-    bool has_opaque;
+/* ---- Opening ---- */
 
-    /* While it is checked: tables and content may be used once each, so that the work is bounded.
-     */
-    size_t seen_xattrs, seen_inline;
-};
-
-static const uint8_t *record(const struct listing *l, size_t i)
+void listing_free(struct listing *l)
 {
-    return l->records + i * REC_LEN;
-}
-
-/* ---- The check at open ---- */
-
-static int bad(struct err *err, size_t i, const char *what)
-{
-    return err_set(err, ERR_CORRUPT, "listing: entry %zu: %s", i, what);
-}
-
-bool path_components_ok(const char *p, size_t n)
-{
-    size_t start = 0;
-    for (size_t i = 0; i <= n; i++) {
-        if (i < n && p[i] != '/') {
-            if (p[i] == '\0')
-                return false;
-            continue;
-        }
-        size_t len = i - start;
-        if (len <= 2 && (len == 0 || (p[start] == '.' && (len == 1 || p[start + 1] == '.'))))
-            return false;
-        start = i + 1;
-    }
-    return true;
-}
-
-static bool in_pool(const struct listing *l, uint64_t off, uint64_t len)
-{
-    return off <= l->pool_len && len <= l->pool_len - off;
-}
-
-/* A string of len bytes and its NUL. */
-static bool string_ok(const struct listing *l, uint64_t off, uint64_t len)
-{
-    return in_pool(l, off, len + 1) && l->pool[off + len] == '\0';
-}
-
-/* Path form, and that it comes after the one before and not below something that is no directory.
- */
-static const char *check_path(const struct listing *l, size_t i, const uint8_t *r)
-{
-    size_t off = get32(r + REC_PATH), len = get16(r + REC_PATH_LEN);
-    if (len > LISTING_PATH_MAX || !string_ok(l, off, len))
-        return "its path is outside of the listing";
-    const char *path = l->pool + off;
-    size_t start = 0;
-    if (i > 0) {
-        const uint8_t *before = r - REC_LEN;
-        size_t before_len = get16(before + REC_PATH_LEN), common;
-        if (path_cmp_n(l->pool + get32(before + REC_PATH), before_len, path, len, &common) >= 0)
-            return "its path is out of order";
-        if (common == before_len && (before_len == 0 || path[common] == '/') &&
-            before[REC_TYPE] != ENTRY_DIR)
-            return "its path is below something that is no directory";
-        /* What is the same as before was found good there, up to the component that differs. */
-        for (start = common; start > 0 && path[start - 1] != '/';)
-            start--;
-    }
-    if (len > 0 && !path_components_ok(path + start, len - start))
-        return "its path is not clean";
-    return NULL;
-}
-
-static const char *check_xattrs(struct listing *l, const uint8_t *r)
-{
-    size_t n = get16(r + REC_N_XATTRS), first = get32(r + REC_XATTRS);
-    if (r[REC_TYPE] == ENTRY_FILE && get32(r + REC_A) > 0)
-        return NULL; /* the same as its target's */
-    if (n == 0)
-        return first == 0 ? NULL : "it has a table of no xattrs";
-    if (first != l->seen_xattrs || n > LISTING_XATTRS_MAX || n > l->n_xattrs - first)
-        return "its xattrs are not the next ones";
-    l->seen_xattrs += n;
-    for (size_t i = first + 1; i < first + n; i++)
-        if (strcmp(l->xattrs[i - 1].name, l->xattrs[i].name) >= 0)
-            return "its xattrs are out of order";
-    return NULL;
-}
-
-static const char *check_inline(struct listing *l, const uint8_t *r)
-{
-    uint64_t off = get32(r + REC_B), size = get64(r + REC_SIZE);
-    struct digest got;
-    if (size > LISTING_INLINE_MAX || !in_pool(l, off, size) || size > l->pool_len - l->seen_inline)
-        return "its content is outside of the listing";
-    l->seen_inline += size;
-    digest_of(l->pool + off, size, &got);
-    return memcmp(got.b, r + REC_CONTENT, DIGEST_LEN) == 0 ? NULL
-                                                           : "its content has another digest";
-}
-
-/* The fields that names of one file have in common, content and xattrs included. */
-static bool same_file(const uint8_t *a, const uint8_t *b)
-{
-    return memcmp(a + REC_MODE, b + REC_MODE, REC_A - REC_MODE) == 0 &&
-           memcmp(a + REC_B, b + REC_B, REC_LEN - REC_B) == 0;
-}
-
-static const char *check_file(struct listing *l, size_t i, const uint8_t *r)
-{
-    uint32_t link = get32(r + REC_A);
-    if (link > 0) {
-        if (link > i)
-            return "it is a hard link to a later entry";
-        const uint8_t *to = record(l, link - 1);
-        if (get32(to + REC_A) != 0 || !same_file(to, r))
-            return "it differs from what it is a hard link to";
-        return NULL;
-    }
-    if (__builtin_add_overflow(l->total_size, get64(r + REC_SIZE), &l->total_size))
-        return "its size is too large";
-    if (r[REC_FLAGS] & FLAG_INLINE)
-        return check_inline(l, r);
-    return get32(r + REC_B) == 0 ? NULL : "it has a place of content but none carried";
-}
-
-static bool all_zero(const uint8_t *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (p[i] != 0)
-            return false;
-    return true;
-}
-
-static const char *check_link(const struct listing *l, const uint8_t *r)
-{
-    size_t off = get32(r + REC_A), len = get32(r + REC_B);
-    if (len == 0 || len > LISTING_PATH_MAX || !string_ok(l, off, len) ||
-        memchr(l->pool + off, '\0', len) != NULL)
-        return "its target is outside of the listing";
-    return get16(r + REC_MODE) == 0777 ? NULL : "it is a link with a mode";
-}
-
-static const char *check_whiteout(const uint8_t *r)
-{
-    bool bare = get16(r + REC_MODE) == 0 && get16(r + REC_N_XATTRS) == 0 &&
-                all_zero(r + REC_UID, REC_SIZE - REC_UID) && all_zero(r + REC_MTIME, 8);
-    return bare ? NULL : "it is a whiteout with attributes";
-}
-
-static const char *check_kind(struct listing *l, size_t i, const uint8_t *r)
-{
-    uint8_t type = r[REC_TYPE], allowed = 0;
-    const char *why = NULL;
-    if (type == ENTRY_FILE) {
-        allowed = FLAG_INLINE;
-        why = check_file(l, i, r);
-    } else if (!all_zero(r + REC_SIZE, 8) || !all_zero(r + REC_CONTENT, DIGEST_LEN)) {
-        why = "it is no file and has content";
-    } else if (type == ENTRY_LINK) {
-        why = check_link(l, r);
-    } else if (type == ENTRY_DIR || type == ENTRY_FIFO || type == ENTRY_WHITEOUT) {
-        allowed = type == ENTRY_DIR ? FLAG_OPAQUE : 0;
-        l->has_opaque |= (r[REC_FLAGS] & FLAG_OPAQUE) != 0;
-        why = !all_zero(r + REC_A, 8) ? "it is no device and has a number" : NULL;
-        if (type == ENTRY_WHITEOUT && why == NULL)
-            why = check_whiteout(r);
-    } else if (type != ENTRY_CHAR && type != ENTRY_BLOCK) {
-        why = "its type is unknown";
-    }
-    if (why == NULL && (r[REC_FLAGS] & ~allowed) != 0)
-        why = "its flags are unknown";
-    return why;
-}
-
-static int check_records(struct listing *l, struct err *err)
-{
-    for (size_t i = 0; i < l->n; i++) {
-        const uint8_t *r = record(l, i);
-        const char *why = check_path(l, i, r);
-        if (why == NULL)
-            why = check_kind(l, i, r);
-        if (why == NULL && (get16(r + REC_N_XATTRS) != 0 || get32(r + REC_XATTRS) != 0))
-            why = check_xattrs(l, r);
-        if (why == NULL && get16(r + REC_MODE) > 07777)
-            why = "its mode is no mode";
-        if (why == NULL && get32(r + REC_MTIME_NS) > 999999999)
-            why = "its time is no time";
-        if (why == NULL && i == 0 && get16(r + REC_PATH_LEN) == 0 && r[REC_TYPE] != ENTRY_DIR)
-            why = "the root is no directory";
-        if (why)
-            return bad(err, i, why);
-    }
-    return 0;
-}
-
-static bool xattr_name_ok(const struct listing *l, size_t off)
-{
-    if (off >= l->pool_len || l->pool[off] == '\0')
-        return false;
-    size_t rest = l->pool_len - off;
-    return memchr(l->pool + off, '\0', rest < 256 ? rest : 256) != NULL;
-}
-
-/* The one thing that is made at open: names and values as pointers. */
-static int take_xattrs(struct listing *l, const uint8_t *p, struct err *err)
-{
-    l->xattrs = l->n_xattrs ? mem_calloc(l->n_xattrs, sizeof(*l->xattrs)) : NULL;
-    for (size_t i = 0; i < l->n_xattrs; i++, p += XATTR_LEN) {
-        size_t name = get32(p + XATTR_NAME), value = get32(p + XATTR_VALUE);
-        size_t len = get32(p + XATTR_VALUE_LEN);
-        if (!xattr_name_ok(l, name) || len > LISTING_XATTR_MAX || !in_pool(l, value, len))
-            return err_set(err, ERR_CORRUPT, "listing: xattr %zu is outside of it", i);
-        l->xattrs[i] =
-            (struct entry_xattr){ .name = l->pool + name, .value = l->pool + value, .len = len };
-    }
-    return 0;
+    if (l == NULL)
+        return;
+    if (l->mapped)
+        munmap(l->mapped, l->len);
+    mem_free(l->owned);
+    if (l->late)
+        mem_free(atomic_load(&l->late->xattrs));
+    mem_free(l->late);
+    mem_free(l);
 }
 
 static int take_head(struct listing *l, struct err *err)
@@ -252,94 +40,90 @@ static int take_head(struct listing *l, struct err *err)
     l->n = get32(p + HEAD_ENTRIES);
     l->n_xattrs = get32(p + HEAD_XATTRS);
     l->pool_len = get32(p + HEAD_POOL);
+    l->total_size = get64(p + HEAD_TOTAL);
     memcpy(l->id.d.b, p + HEAD_ID, DIGEST_LEN);
     uint64_t want = HEAD_LEN + (uint64_t)l->n * REC_LEN + (uint64_t)l->n_xattrs * XATTR_LEN +
                     l->pool_len + TAIL_LEN;
     if (l->n > LISTING_ENTRIES_MAX || l->pool_len == 0 || want != l->len)
         return err_set(err, ERR_CORRUPT, "listing: its length does not fit its counts");
     l->records = p + HEAD_LEN;
-    const uint8_t *xattrs = l->records + l->n * REC_LEN;
-    l->pool = (const char *)(xattrs + l->n_xattrs * XATTR_LEN);
+    l->xattrs = l->records + l->n * REC_LEN;
+    l->pool = (const char *)(l->xattrs + l->n_xattrs * XATTR_LEN);
     if (l->pool[0] != '\0' || l->pool[l->pool_len - 1] != '\0')
         return err_set(err, ERR_CORRUPT, "listing: its strings do not begin and end with a NUL");
-    return take_xattrs(l, xattrs, err);
-}
-
-static int check(struct listing *l, struct err *err)
-{
-    if (take_head(l, err) < 0 || check_records(l, err) < 0)
-        return err->code;
-    if (l->seen_xattrs != l->n_xattrs)
-        return err_set(err, ERR_CORRUPT, "listing: xattrs that are nobody's");
-    if (l->total_size != get64(l->data + HEAD_TOTAL))
-        return err_set(err, ERR_CORRUPT, "listing: its total size is wrong");
+    l->late = mem_zalloc(sizeof(*l->late));
     return 0;
 }
 
-/* ---- Opening ---- */
-
-void listing_free(struct listing *l)
+static int take_buf(struct listing *l, struct buf *b, struct err *err)
 {
-    if (l == NULL)
-        return;
-    if (l->mapped)
-        munmap(l->mapped, l->len);
-    mem_free(l->owned);
-    mem_free(l->xattrs);
-    mem_free(l);
+    l->len = b->len;
+    l->owned = buf_take(b);
+    l->data = l->owned;
+    return take_head(l, err);
 }
 
 struct listing *listing_open_buf(struct buf *b, struct err *err)
 {
     AUTO(listing_free) struct listing *l = mem_zalloc(sizeof(*l));
-    l->len = b->len;
-    l->owned = buf_take(b);
-    l->data = l->owned;
-    if (check(l, err) < 0)
-        return NULL;
-    return TAKE(l);
+    return take_buf(l, b, err) < 0 || listing_check(l, err) < 0 ? NULL : TAKE(l);
 }
 
-/* Small ones are read: cheaper than a mapping and its faults. */
-static struct listing *open_small(int fd, size_t size, struct err *err)
+struct listing *listing_trust_buf(struct buf *b, bool has_opaque, struct err *err)
+{
+    AUTO(listing_free) struct listing *l = mem_zalloc(sizeof(*l));
+    l->has_opaque = has_opaque;
+    return take_buf(l, b, err) < 0 ? NULL : TAKE(l);
+}
+
+static int read_file(struct listing *l, int fd, size_t size, struct err *err)
 {
     AUTO(buf_release) struct buf b = BUF_INIT;
     size_t got = 0;
-    if (lseek(fd, 0, SEEK_SET) < 0 && errno != ESPIPE) {
-        err_sys(err, errno, "cannot read a listing");
-        return NULL;
-    }
+    if (lseek(fd, 0, SEEK_SET) < 0 && errno != ESPIPE)
+        return err_sys(err, errno, "cannot read a listing");
     if (fd_read_full(fd, buf_room(&b, size), size, &got, err) < 0)
-        return NULL;
+        return err->code;
     b.len += got;
-    return listing_open_buf(&b, err);
+    return take_buf(l, &b, err);
+}
+
+static int map_file(struct listing *l, int fd, size_t size, int flags, struct err *err)
+{
+    void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE | flags, fd, 0);
+    if (p == MAP_FAILED)
+        return err_sys(err, errno, "cannot map a listing");
+    l->mapped = p;
+    l->data = p;
+    l->len = size;
+    return take_head(l, err);
+}
+
+/* Files of up to small bytes are read: cheaper than a mapping and its faults. */
+static int take_file(struct listing *l, int fd, size_t small, int flags, struct err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, errno, "cannot open a listing");
+    if (!S_ISREG(st.st_mode) || st.st_size < HEAD_LEN + TAIL_LEN || st.st_size > INT64_C(1) << 34)
+        return err_set(err, ERR_CORRUPT, "listing: no listing");
+    size_t size = (size_t)st.st_size;
+    return size <= small ? read_file(l, fd, size, err) : map_file(l, fd, size, flags, err);
 }
 
 struct listing *listing_open_fd(int fd, struct err *err)
 {
-    struct stat st;
-    if (fstat(fd, &st) < 0) {
-        err_sys(err, errno, "cannot open a listing");
-        return NULL;
-    }
-    if (!S_ISREG(st.st_mode) || st.st_size < HEAD_LEN + TAIL_LEN || st.st_size > INT64_C(1) << 34) {
-        err_set(err, ERR_CORRUPT, "listing: no listing");
-        return NULL;
-    }
-    if (st.st_size <= 256 * 1024)
-        return open_small(fd, (size_t)st.st_size, err);
     AUTO(listing_free) struct listing *l = mem_zalloc(sizeof(*l));
-    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-    if (p == MAP_FAILED) {
-        err_sys(err, errno, "cannot map a listing");
-        return NULL;
-    }
-    l->mapped = p;
-    l->data = p;
-    l->len = (size_t)st.st_size;
-    if (check(l, err) < 0)
+    if (take_file(l, fd, SMALL_WHOLE, MAP_POPULATE, err) < 0 || listing_check(l, err) < 0)
         return NULL;
     return TAKE(l);
+}
+
+struct listing *listing_open_trusted(int fd, bool has_opaque, struct err *err)
+{
+    AUTO(listing_free) struct listing *l = mem_zalloc(sizeof(*l));
+    l->has_opaque = has_opaque;
+    return take_file(l, fd, SMALL_PARTS, 0, err) < 0 ? NULL : TAKE(l);
 }
 
 struct listing *listing_empty(void)
@@ -377,16 +161,79 @@ bool listing_has_opaque(const struct listing *l)
     return l->has_opaque;
 }
 
+bool listing_is_damaged(const struct listing *l)
+{
+    return atomic_load_explicit(&l->late->is_damaged, memory_order_relaxed);
+}
+
+uint64_t listing_quick_hash(const struct listing *l)
+{
+    return quick_hash(l->data, l->len, 0);
+}
+
+/*
+ * From here on: whatever the bytes are, nothing outside of them is read. That
+ * they are good was found out at some time; when they no longer are, what
+ * cannot be is as good as not there, and it is said once.
+ */
+
+static __attribute__((cold)) void note_damage(const struct listing *l)
+{
+    if (!atomic_exchange(&l->late->is_damaged, true))
+        log_warn("image", "a listing of %zu entries is damaged", l->n);
+}
+
+/* A string of len bytes, or "", which begins the pool. */
+static const char *text_at(const struct listing *l, size_t off, size_t len)
+{
+    if (listing_has_string(l, off, len))
+        return l->pool + off;
+    note_damage(l);
+    return l->pool;
+}
+
 const char *listing_path(const struct listing *l, size_t i, size_t *ret_len)
 {
-    const uint8_t *r = record(l, i);
-    *ret_len = get16(r + REC_PATH_LEN);
-    return l->pool + get32(r + REC_PATH);
+    const uint8_t *r = listing_record(l, i);
+    size_t len = get16(r + REC_PATH_LEN);
+    const char *path = text_at(l, get32(r + REC_PATH), len);
+    *ret_len = path == l->pool ? 0 : len;
+    return path;
+}
+
+static enum entry_type type_of(const struct listing *l, const uint8_t *r)
+{
+    static const bool known[256] = {
+        [ENTRY_FILE] = true,  [ENTRY_DIR] = true,  [ENTRY_LINK] = true,     [ENTRY_CHAR] = true,
+        [ENTRY_BLOCK] = true, [ENTRY_FIFO] = true, [ENTRY_WHITEOUT] = true,
+    };
+    if (known[r[REC_TYPE]])
+        return r[REC_TYPE];
+    note_damage(l);
+    return ENTRY_FIFO;
 }
 
 enum entry_type listing_type(const struct listing *l, size_t i)
 {
-    return record(l, i)[REC_TYPE];
+    return type_of(l, listing_record(l, i));
+}
+
+/* The name that a hard link's record points to: an earlier one, and no link itself. */
+static const char *first_name(const struct listing *l, const uint8_t *r, size_t i)
+{
+    const uint8_t *to = i < l->n ? listing_record(l, i) : r;
+    if (to < r && get32(to + REC_A) == 0)
+        return text_at(l, get32(to + REC_PATH), get16(to + REC_PATH_LEN));
+    note_damage(l);
+    return NULL;
+}
+
+static const void *carried(const struct listing *l, size_t off, uint64_t size)
+{
+    if (size <= LISTING_INLINE_MAX && listing_in_pool(l, off, size))
+        return l->pool + off;
+    note_damage(l);
+    return NULL;
 }
 
 /* What the two numbers mean depends on the type. */
@@ -395,42 +242,90 @@ static void take_numbers(const struct listing *l, const uint8_t *r, struct entry
     uint32_t a = get32(r + REC_A), b = get32(r + REC_B);
     if (e->type == ENTRY_FILE) {
         if (a > 0)
-            e->hardlink = l->pool + get32(record(l, a - 1) + REC_PATH);
+            e->hardlink = first_name(l, r, a - 1);
         if (r[REC_FLAGS] & FLAG_INLINE)
-            e->inline_data = l->pool + b;
+            e->inline_data = carried(l, b, e->size);
     } else if (e->type == ENTRY_LINK) {
-        e->target = l->pool + a;
+        e->target = text_at(l, a, b);
     } else if (e->type == ENTRY_CHAR || e->type == ENTRY_BLOCK) {
         e->dev_major = a;
         e->dev_minor = b;
     }
 }
 
+bool listing_xattr(const struct listing *l, size_t i, struct entry_xattr *ret)
+{
+    const uint8_t *p = l->xattrs + i * XATTR_LEN;
+    size_t name = get32(p + XATTR_NAME), value = get32(p + XATTR_VALUE);
+    size_t len = get32(p + XATTR_VALUE_LEN);
+    if (name >= l->pool_len || l->pool[name] == '\0' || strnlen(l->pool + name, 256) > 255 ||
+        len > LISTING_XATTR_MAX || !listing_in_pool(l, value, len))
+        return false; /* the pool ends with a NUL */
+    *ret = (struct entry_xattr){ .name = l->pool + name, .value = l->pool + value, .len = len };
+    return true;
+}
+
+static struct entry_xattr *make_xattrs(const struct listing *l)
+{
+    struct entry_xattr *table = mem_calloc(l->n_xattrs, sizeof(*table));
+    for (size_t i = 0; i < l->n_xattrs; i++)
+        if (!listing_xattr(l, i, &table[i])) {
+            note_damage(l);
+            table[i] = (struct entry_xattr){ .name = l->pool, .value = l->pool };
+        }
+    return table;
+}
+
+/* Names and values as pointers, made when they are first asked for: few layers have any. */
+static const struct entry_xattr *xattr_table(const struct listing *l)
+{
+    struct entry_xattr *table = atomic_load(&l->late->xattrs), *own;
+    if (table)
+        return table;
+    own = make_xattrs(l);
+    if (atomic_compare_exchange_strong(&l->late->xattrs, &table, own))
+        return own;
+    mem_free(own); /* another thread was first */
+    return table;
+}
+
+static void take_xattrs(const struct listing *l, const uint8_t *r, struct entry *e)
+{
+    size_t n = get16(r + REC_N_XATTRS), first = get32(r + REC_XATTRS);
+    if (n == 0)
+        return;
+    if (n > LISTING_XATTRS_MAX || first > l->n_xattrs || n > l->n_xattrs - first) {
+        note_damage(l);
+        return;
+    }
+    e->n_xattrs = n;
+    e->xattrs = xattr_table(l) + first;
+}
+
 void listing_at(const struct listing *l, size_t i, struct entry *ret)
 {
-    const uint8_t *r = record(l, i);
+    const uint8_t *r = listing_record(l, i);
+    uint32_t ns = get32(r + REC_MTIME_NS);
     *ret = (struct entry){
-        .path = l->pool + get32(r + REC_PATH),
-        .type = r[REC_TYPE],
-        .opaque = (r[REC_FLAGS] & FLAG_OPAQUE) != 0,
-        .mode = get16(r + REC_MODE),
+        .path = text_at(l, get32(r + REC_PATH), get16(r + REC_PATH_LEN)),
+        .type = type_of(l, r),
+        .opaque = r[REC_TYPE] == ENTRY_DIR && (r[REC_FLAGS] & FLAG_OPAQUE) != 0,
+        .mode = get16(r + REC_MODE) & 07777,
         .uid = get32(r + REC_UID),
         .gid = get32(r + REC_GID),
         .size = get64(r + REC_SIZE),
         .mtime = (int64_t)get64(r + REC_MTIME),
-        .mtime_ns = get32(r + REC_MTIME_NS),
-        .n_xattrs = get16(r + REC_N_XATTRS),
+        .mtime_ns = ns <= 999999999 ? ns : 0,
     };
     memcpy(ret->content.b, r + REC_CONTENT, DIGEST_LEN);
-    if (ret->n_xattrs > 0)
-        ret->xattrs = l->xattrs + get32(r + REC_XATTRS);
     take_numbers(l, r, ret);
+    take_xattrs(l, r, ret);
 }
 
 bool listing_next_hardlink(const struct listing *l, size_t *i, struct entry *ret)
 {
     while (*i < l->n) {
-        const uint8_t *r = record(l, (*i)++);
+        const uint8_t *r = listing_record(l, (*i)++);
         if (r[REC_TYPE] != ENTRY_FILE || get32(r + REC_A) == 0)
             continue;
         listing_at(l, *i - 1, ret);

@@ -10,7 +10,7 @@
  * before all that is below it, so a subtree is one range. Sizes in bytes,
  * times in seconds and nanoseconds since 1970.
  *
- * A builder is used by one thread; an open listing is immutable. The bytes
+ * A builder is used by one thread; an open listing is immutable, any thread. The bytes
  * are checked once, at open: every offset, order, path form and count; damage
  * is ERR_CORRUPT, and no accessor can fail later. docs/listing-format.md.
  */
@@ -100,6 +100,13 @@ DEFINE_AUTO(struct listing, listing_free);
 struct listing *listing_open_buf(struct buf *b, struct err *err) OWNED(listing_free);
 /* Maps the file; fd may be closed afterwards. */
 struct listing *listing_open_fd(int fd, struct err *err) OWNED(listing_free);
+/*
+ * The same for a file of which the caller knows that its very bytes were found good by
+ * listing_open_fd: only the header is looked at, whatever the size. has_opaque is what
+ * listing_has_opaque said of them. Were they not good, then accessors give what cannot be, and the
+ * order may be none, but they never leave the listing; listing_is_damaged says that one noticed.
+ */
+struct listing *listing_open_trusted(int fd, bool has_opaque, struct err *err) OWNED(listing_free);
 struct listing *listing_empty(void) OWNED(listing_free) NONNULL;
 
 size_t listing_len(const struct listing *l);
@@ -112,6 +119,9 @@ void listing_compute_content_id(const struct listing *l, struct content_id *ret)
  * which a listing from elsewhere only claims. ERR_CORRUPT.
  */
 int listing_verify(const struct listing *l, struct err *err);
+bool listing_is_damaged(const struct listing *l);     /* found out since it was opened */
+uint64_t listing_quick_hash(const struct listing *l); /* XXH3 of all its bytes */
+bool listing_has_opaque(const struct listing *l);     /* whether any directory is */
 uint64_t listing_total_size(const struct listing *l); /* sum of file sizes, hard links once */
 void listing_at(const struct listing *l, size_t i, struct entry *ret);
 /* The next entry from *i on that is a hard link to another; *i goes behind it. Reads no more of the

@@ -1,6 +1,6 @@
 /*
  * The bytes of a listing (docs/listing-format.md) and what listing.c,
- * listing_builder.c and layer_tar.c share. Numbers are little-endian, nothing
+ * listing_check.c, listing_builder.c and layer_tar.c share. Numbers are little-endian, nothing
  * is aligned.
  */
 #ifndef SHALE_IMAGE_LISTING_INTERNAL_H
@@ -8,6 +8,7 @@
 
 #include "image/listing.h"
 #include <endian.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define LISTING_MAGIC "shalelst"
@@ -51,6 +52,50 @@ enum {
 enum { XATTR_NAME = 0, XATTR_VALUE = 4, XATTR_VALUE_LEN = 8, XATTR_LEN = 12 };
 enum { TAIL_LEN = 8 };
 enum { FLAG_OPAQUE = 1, FLAG_INLINE = 2 };
+
+/* What is only known after it was opened: the one part that changes, for all threads. */
+struct listing_late {
+    _Atomic(struct entry_xattr *) xattrs; /* all tables one after the other; NULL: not asked for */
+    atomic_bool is_damaged;
+};
+
+struct listing {
+    const uint8_t *data;
+    size_t len;
+    void *owned;  /* memory of ours, or NULL */
+    void *mapped; /* a mapping of len bytes, or NULL */
+
+    const uint8_t *records, *xattrs;
+    const char *pool;
+    size_t n, n_xattrs, pool_len;
+    uint64_t total_size;
+    struct content_id id;
+    bool has_opaque;
+    struct listing_late *late;
+};
+
+static inline const uint8_t *listing_record(const struct listing *l, size_t i)
+{
+    return l->records + i * REC_LEN;
+}
+
+/* The row of the xattr table; false when it points outside of the listing. */
+bool listing_xattr(const struct listing *l, size_t i, struct entry_xattr *ret);
+static inline bool listing_in_pool(const struct listing *l, uint64_t off, uint64_t len)
+{
+    return off <= l->pool_len && len <= l->pool_len - off;
+}
+/* A string of len bytes and its NUL. */
+static inline bool listing_has_string(const struct listing *l, uint64_t off, uint64_t len)
+{
+    return listing_in_pool(l, off, len + 1) && l->pool[off + len] == '\0';
+}
+
+/* Each record and what it points to (listing_check.c); finds has_opaque out. */
+int listing_check(struct listing *l, struct err *err);
+/* listing_open_trusted of bytes in memory, for tests. Takes over b's bytes. */
+struct listing *listing_trust_buf(struct buf *b, bool has_opaque, struct err *err)
+    OWNED(listing_free);
 
 static inline uint16_t get16(const uint8_t *p)
 {
@@ -136,7 +181,6 @@ enum entry_type listing_type(const struct listing *l, size_t i);
 size_t listing_lower_bound(const struct listing *l, const char *path, size_t len);
 /* The first entry after i that is not below path; i is at or below it. */
 size_t listing_subtree_end(const struct listing *l, size_t i, const char *path, size_t len);
-bool listing_has_opaque(const struct listing *l);
 
 /*
  * As listing_builder_add, for members of a layer in their order: links of the

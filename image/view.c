@@ -208,7 +208,10 @@ static void merge_end(struct merge *m)
     buf_release(&m->path);
 }
 
-/* Moves the cursors at the next path into the group, and on. */
+/*
+ * Moves the cursors at the next path into the group, and on. A layer has a path once; the bound is
+ * for a listing that was damaged after it was checked, here and in add_names.
+ */
 static void next_group(struct merge *m)
 {
     m->n_group = 0;
@@ -221,7 +224,7 @@ static void next_group(struct merge *m)
             *c = m->heap[--m->n];
         if (m->n > 0)
             sift_down(m, 0);
-    } while (m->n > 0 && m->heap[0].len == m->group[0].len &&
+    } while (m->n > 0 && m->n_group < m->v->n && m->heap[0].len == m->group[0].len &&
              memcmp(m->heap[0].path, m->group[0].path, m->heap[0].len) == 0);
 }
 
@@ -279,7 +282,7 @@ static int emit_parents(struct merge *m, const char *path, size_t len, size_t se
         code = emit_implied(m, path, m->top_len, seen, m->top_floor, err);
     size_t at = m->n_levels ? m->levels[m->n_levels - 1].len : len;
     while (code == 0 && at < len) {
-        const char *from = path + at + (at > 0);
+        const char *from = path + at + 1; /* no component is empty */
         const char *slash = memchr(from, '/', (size_t)(path + len - from));
         if (slash == NULL)
             break;
@@ -364,7 +367,7 @@ int view_walk(const struct view *v, const char *path, view_fn fn, void *arg, str
 static void add_names(const struct listing *l, const char *path, size_t len, size_t i,
                       struct strv *names)
 {
-    size_t end = listing_subtree_end(l, i, path, len), n;
+    size_t end = listing_subtree_end(l, i, path, len), n, next;
     while (i < end) {
         const char *at = listing_path(l, i, &n);
         size_t from = len ? len + 1 : 0;
@@ -374,7 +377,8 @@ static void add_names(const struct listing *l, const char *path, size_t len, siz
         }
         size_t name = strcspn(at + from, "/");
         strv_addn(names, at + from, name);
-        i = listing_subtree_end(l, i, at, from + name);
+        next = listing_subtree_end(l, i, at, from + name);
+        i = next > i ? next : i + 1;
     }
 }
 

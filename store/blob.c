@@ -43,7 +43,7 @@ static int find_size(struct db *ix, void *arg, struct err *err)
 
 static int drop_rows(struct db *ix, void *arg, struct err *err)
 {
-    static const enum query_id queries[] = { Q_BLOB_DROP, Q_BLOB_DROP_LAYERS };
+    static const enum query_id queries[] = { Q_BLOB_DROP, Q_BLOB_DROP_LAYERS, Q_STAMP_DROP };
     const struct blob_id *id = arg;
 
     for (size_t i = 0; i < ARRAY_LEN(queries); i++) {

@@ -13,12 +13,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x53484c45 /* "SHLE" */
 #define BUSY_MS 10000
 #define CHECKPOINT_PAGES 4000       /* of the log, after a commit */
 #define CHECKPOINT_PAGES_CLOSE 1000 /* of the log, at the end */
 #define PENDING_MAX 4096
+
+/* Since version 2. */
+#define LAST_BUILDS                                                                        \
+    "CREATE TABLE last_builds(subject BLOB PRIMARY KEY, context TEXT NOT NULL, name TEXT," \
+    " report TEXT NOT NULL, good_report TEXT, image BLOB, built_s INTEGER NOT NULL,"       \
+    " seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+
+#define LISTING_STAMPS                                                           \
+    "CREATE TABLE listing_stamps(listing BLOB PRIMARY KEY, stamp TEXT NOT NULL)" \
+    " STRICT, WITHOUT ROWID;"
 
 /*
  * Digests are BLOBs of 32 bytes. "used" orders by last use (db_tick); "_s" are seconds of the
@@ -55,10 +65,16 @@ static const char schema[] =
     " made_s INTEGER NOT NULL, used_s INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE INDEX records_by_subject ON records(subject, seq);"
-    "CREATE INDEX records_by_layer ON records(layer);"
-    "CREATE TABLE last_builds(subject BLOB PRIMARY KEY, context TEXT NOT NULL, name TEXT,"
-    " report TEXT NOT NULL, good_report TEXT, image BLOB, built_s INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+    "CREATE INDEX records_by_layer ON records(layer);" LISTING_STAMPS LAST_BUILDS;
+
+/* What an index of version `from` lacks, in this order; `schema` has all of it. */
+static const struct {
+    int from;
+    const char *sql;
+} migrations[] = {
+    { 1, LISTING_STAMPS },
+    { 1, LAST_BUILDS },
+};
 
 #define LAST_BUILD \
     "SELECT subject, context, name, report, good_report, image, built_s FROM last_builds"
@@ -74,7 +90,8 @@ static const char *const texts[Q_COUNT] = {
     [Q_BLOB_DROP] = "DELETE FROM blobs WHERE id = ?1",
     [Q_BLOB_DROP_LAYERS] = "DELETE FROM layer_blobs WHERE blob = ?1",
     [Q_BLOB_USE] = "UPDATE blobs SET used = ?2 WHERE id = ?1",
-    [Q_LAYER_GET] = "SELECT content, listing, listing_check, tar_size FROM layers WHERE diff = ?1",
+    [Q_LAYER_GET] = "SELECT content, listing, listing_check, tar_size, stamp FROM layers"
+                    " LEFT JOIN listing_stamps USING (listing) WHERE diff = ?1",
     [Q_LAYER_PUT] = "INSERT INTO layers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
                     " ON CONFLICT DO UPDATE SET content = excluded.content,"
                     " listing = excluded.listing, listing_check = excluded.listing_check,"
@@ -82,6 +99,8 @@ static const char *const texts[Q_COUNT] = {
                     " used = excluded.used WHERE excluded.is_ours >= is_ours",
     [Q_LAYER_LISTING] = "UPDATE layers SET content = ?2, listing = ?3, listing_check = ?4,"
                         " is_ours = 0 WHERE diff = ?1",
+    [Q_STAMP_PUT] = "INSERT OR REPLACE INTO listing_stamps VALUES (?1, ?2)",
+    [Q_STAMP_DROP] = "DELETE FROM listing_stamps WHERE listing = ?1",
     [Q_LAYER_BLOBS] = "SELECT compression, blob, size FROM layer_blobs WHERE diff = ?1",
     [Q_LAYER_BLOB_PUT] = "INSERT OR IGNORE INTO layer_blobs VALUES (?1, ?2, ?3, ?4)",
     [Q_LAYER_BLOB_DROP] = "DELETE FROM layer_blobs WHERE diff = ?1 AND blob = ?2",
@@ -367,6 +386,19 @@ static int read_version(struct db *ix, long long *ret_version, long long *ret_ap
     return ask_number(ix, "PRAGMA application_id", ret_app, err);
 }
 
+static bool is_older(long long version, long long app)
+{
+    return app == APPLICATION_ID && version > 0 && version < SCHEMA_VERSION;
+}
+
+static int migrate(struct db *ix, long long version, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(migrations); i++)
+        if (migrations[i].from >= version && exec(ix, migrations[i].sql, err) < 0)
+            return err->code;
+    return 0;
+}
+
 /* With the lock: nobody else makes tables at the same time. */
 static int make_tables(struct db *ix, struct err *err)
 {
@@ -380,13 +412,14 @@ static int make_tables(struct db *ix, struct err *err)
         return err->code;
     if (version == SCHEMA_VERSION)
         return exec(ix, "ROLLBACK", err);
-    if (tables != 0) {
+    if (tables != 0 && !is_older(version, app)) {
         ix->damaged = true;
         return err_set(err, ERR_CORRUPT, "the index '%s' is another program's database", ix->path);
     }
     snprintf(end, sizeof(end), "PRAGMA user_version = %d; PRAGMA application_id = %d; COMMIT",
              SCHEMA_VERSION, APPLICATION_ID);
-    return exec(ix, schema, err) < 0 ? err->code : exec(ix, end, err);
+    int r = tables == 0 ? exec(ix, schema, err) : migrate(ix, version, err);
+    return r < 0 ? r : exec(ix, end, err);
 }
 
 static int check_version(struct db *ix, struct err *err)
@@ -402,7 +435,7 @@ static int check_version(struct db *ix, struct err *err)
                        "the store '%s' was written by a newer shale (its index has version %lld, "
                        "this shale knows %d): use that shale, or another SHALE_ROOT",
                        ix->root, version, SCHEMA_VERSION);
-    if (app == 0 && version == 0)
+    if ((app == 0 && version == 0) || is_older(version, app))
         return 1;
     ix->damaged = true;
     return err_set(err, ERR_CORRUPT, "the index '%s' is another program's database", ix->path);

@@ -36,6 +36,8 @@ enum query_id {
     Q_LAYER_GET,
     Q_LAYER_PUT,
     Q_LAYER_LISTING,
+    Q_STAMP_PUT,
+    Q_STAMP_DROP,
     Q_LAYER_BLOBS,
     Q_LAYER_BLOB_PUT,
     Q_LAYER_BLOB_DROP,

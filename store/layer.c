@@ -8,8 +8,8 @@
 #include "store/feed.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* Names of encodings in the index, in the order in which they are read from. */
 static const struct {
@@ -327,14 +327,6 @@ static const struct layer *keep(struct store *s, struct layer *l)
     return there;
 }
 
-struct layer_row {
-    const struct diff_id *id;
-    bool found;
-    struct content_id content;
-    struct blob_id listing;
-    uint64_t check, tar_size;
-};
-
 static int find_row(struct db *ix, void *arg, struct err *err)
 {
     struct layer_row *row = arg;
@@ -348,84 +340,9 @@ static int find_row(struct db *ix, void *arg, struct err *err)
     if (row->found) {
         row->check = (uint64_t)col_int(q, 2);
         row->tar_size = (uint64_t)col_int(q, 3);
+        snprintf(row->stamp.text, sizeof(row->stamp.text), "%s", col_text(q, 4));
     }
     return r;
-}
-
-/* XXH3 finds damage; that it is this layer's listing is what the row says. */
-static int check_listing(int fd, uint64_t size, uint64_t want, struct err *err)
-{
-    if (size == 0 || size > SIZE_MAX / 2)
-        return err_set(err, ERR_CORRUPT, "the listing is empty");
-    void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-    if (p == MAP_FAILED)
-        return err_sys(err, errno, "cannot map the listing");
-    uint64_t got = quick_hash(p, (size_t)size, 0);
-    munmap(p, (size_t)size);
-    return got == want ? 0 : err_set(err, ERR_CORRUPT, "the listing is damaged");
-}
-
-static struct listing *load_listing(struct store *s, const struct layer_row *row, struct err *err)
-{
-    uint64_t size = 0;
-    AUTO(fd_close) int fd = blob_open(s, &row->listing, &size, err);
-
-    if (fd < 0 || check_listing(fd, size, row->check, err) < 0)
-        return NULL;
-    AUTO(listing_free) struct listing *l = listing_open_fd(fd, err);
-    if (l == NULL)
-        return NULL;
-    if (digest_eq(&listing_content_id(l)->d, &row->content.d))
-        return TAKE(l);
-    err_set(err, ERR_CORRUPT, "the listing is another layer's");
-    return NULL;
-}
-
-static int put_listing_row(struct db *ix, void *arg, struct err *err)
-{
-    const struct layer_row *row = arg;
-    AUTO(query_end) sqlite3_stmt *q = query(ix, Q_LAYER_LISTING, err);
-
-    if (q == NULL)
-        return err->code;
-    bind_digest(q, 1, &row->id->d);
-    bind_digest(q, 2, &row->content.d);
-    bind_digest(q, 3, &row->listing.d);
-    bind_int(q, 4, (int64_t)row->check);
-    return query_run(ix, q, err);
-}
-
-/* A listing that is lost is made again from the layer's tar. */
-static struct listing *list_again(struct store *s, struct layer_row *row, struct err *err)
-{
-    AUTO(new_layer_release) struct new_layer n = { .packed = NULL };
-    AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
-    AUTO(source_free) struct source *tar = layer_tar_from_blobs(s, row->id, err);
-
-    if (tar == NULL || layer_tar_list(tar, b, err) < 0 || new_layer_list(s, b, &n, err) < 0)
-        return NULL;
-    if (blob_writer_commit(n.listing_bytes, NULL, &row->listing, NULL, err) < 0)
-        return NULL;
-    row->content = *listing_content_id(n.listing);
-    row->check = n.listing_check;
-    if (db_write(s->db, store_is_durable(s), put_listing_row, row, err) < 0)
-        return NULL;
-    log_info("store", "the listing of layer %s was made again", DIGEST_S(&row->id->d));
-    return TAKE(n.listing);
-}
-
-static struct listing *get_listing(struct store *s, struct layer_row *row, struct err *err)
-{
-    struct listing *l = load_listing(s, row, err);
-
-    if (l != NULL || (err->code != ERR_CORRUPT && err->code != ERR_NOT_FOUND))
-        return l;
-    if (err->code == ERR_CORRUPT) {
-        log_warn("store", "layer %s: %s", DIGEST_S(&row->id->d), err->msg);
-        blob_is_sound(s, &row->listing);
-    }
-    err_clear(err);
-    return list_again(s, row, err);
 }
 
 static const struct layer *load(struct store *s, const struct diff_id *id, struct err *err)
@@ -438,7 +355,7 @@ static const struct layer *load(struct store *s, const struct diff_id *id, struc
         not_here(id, err);
         return NULL;
     }
-    struct listing *listing = get_listing(s, &row, err);
+    struct listing *listing = layer_listing_load(s, &row, err);
     if (listing == NULL) {
         if (err->code == ERR_CORRUPT)
             err->code = ERR_NOT_FOUND; /* damage is a miss */

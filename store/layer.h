@@ -30,7 +30,8 @@ struct layer {
 
 /*
  * A layer that is known and can be had whole from here: from a blob, or from the tree of one that
- * was made here. Else ERR_NOT_FOUND. Cheap (some 30 us) when asked for again.
+ * was made here. Else ERR_NOT_FOUND. Cheap (some 30 us) when asked for again. The
+ * listing is checked once for a file and a boot; after that loading it does not depend on its size.
  */
 const struct layer *layer_get(struct store *s, const struct diff_id *id, struct err *err);
 

@@ -32,6 +32,20 @@ int new_layer_list(struct store *s, struct listing_builder *b, struct new_layer 
 /* Blobs, then rows. The result is the store's. */
 const struct layer *new_layer_publish(struct store *s, struct new_layer *n, struct err *err);
 
+/* What the index knows of a layer. */
+struct layer_row {
+    const struct diff_id *id;
+    bool found;
+    struct content_id content;
+    struct blob_id listing;
+    uint64_t check, tar_size; /* check: XXH3 of the listing's bytes */
+    struct listing_stamp stamp;
+};
+/* The listing of the row; one that is lost or damaged is made again from the layer's tar, and the
+ * row is then another. */
+struct listing *layer_listing_load(struct store *s, struct layer_row *row, struct err *err)
+    OWNED(listing_free);
+
 /* Where the bytes of a layer are: its blobs that are here, best to read from first. */
 struct layer_blobs {
     struct layer_blob v[8];

@@ -202,8 +202,11 @@ void store_close(struct store *s)
     if (s == NULL)
         return;
     work_free(s->scratch);
+    if (s->db != NULL)
+        layer_stamps_write(s);
     db_free(s->db);
     map_free(s->layers);
+    mem_free(s->stamps);
     pthread_mutex_destroy(&s->lock);
     fd_close(s->work);
     fd_close(s->trees);

@@ -13,6 +13,15 @@
 
 #define BOOT_LEN 32
 
+/* The state of a listing's file when its bytes were found good (layer_listing.c); "" is none. */
+struct listing_stamp {
+    char text[200];
+};
+struct pending_stamp {
+    struct blob_id listing;
+    struct listing_stamp stamp;
+};
+
 struct store {
     char *root;              /* absolute, without links */
     int dirfd;               /* of root */
@@ -23,15 +32,19 @@ struct store {
     atomic_bool durable;
     atomic_uint next_work;
     struct db *db;
-    pthread_mutex_t lock; /* over what follows */
-    struct map *layers;   /* hex of diff id -> struct layer, for ever */
-    struct work *scratch; /* the store's own, made when first wanted */
+    pthread_mutex_t lock;         /* over what follows */
+    struct map *layers;           /* hex of diff id -> struct layer, for ever */
+    struct work *scratch;         /* the store's own, made when first wanted */
+    struct pending_stamp *stamps; /* to be written when it is closed */
+    size_t n_stamps, cap_stamps;
 };
 
 /* Scratch of the store itself; borrowed. */
 struct work *store_scratch(struct store *s, struct err *err);
 /* mkdir with exactly this mode, whatever the umask; what is there already is fine. */
 int store_make_dir(int dirfd, const char *name, mode_t mode, struct err *err);
+/* What was learnt of listings goes into the index (layer_listing.c). */
+void layer_stamps_write(struct store *s);
 /* Removes scratch of processes that are gone (work.c). */
 void work_clear_dead(struct store *s);
 

@@ -91,6 +91,16 @@ static inline long long ask_db(struct scratch *x, const char *sql)
     return v;
 }
 
+static inline void exec_sql(struct scratch *x, const char *sql)
+{
+    AUTO(mem_free) char *path = store_at(x, "shale.db");
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
 struct tar_member {
     const char *name;
     char type; /* '0' file, '1' hard link, '2' link, '3' char, '4' block, '5' directory, '6' FIFO */

@@ -334,6 +334,51 @@ static void no_damaged_byte_harms_and_all_are_found(void **state)
         }
 }
 
+/* Under ASan: what lies outside of the bytes is not touched. */
+static void use_trusted(const struct listing *l)
+{
+    struct entry e;
+    size_t sum = 0;
+    for (size_t i = 0; i < listing_len(l); i++) {
+        listing_at(l, i, &e);
+        sum += strlen(e.path) + (e.hardlink ? strlen(e.hardlink) : 0);
+        sum += e.target ? strlen(e.target) : 0;
+        sum += e.inline_data ? quick_hash(e.inline_data, e.size, 0) : 0;
+        for (size_t k = 0; k < e.n_xattrs; k++)
+            sum += strlen(e.xattrs[k].name) + quick_hash(e.xattrs[k].value, e.xattrs[k].len, 0);
+        (void)listing_find(l, e.path, NULL);
+        assert_true(e.mode <= 07777 && e.mtime_ns <= 999999999);
+        assert_true(e.type != ENTRY_LINK || e.target != NULL);
+    }
+    assert_true(sum != 1);
+}
+
+static void damage_behind_a_trusted_listing_stays_inside_of_it(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    size_t noticed = 0, opened = 0;
+    AUTO(buf_release) struct buf good = BUF_INIT;
+    sample(&good);
+    for (size_t i = 0; i < good.len; i++)
+        for (unsigned flip = 1; flip < 256; flip = flip * 2 + 1) {
+            AUTO(buf_release) struct buf bytes = BUF_INIT;
+            buf_add(&bytes, good.data, good.len);
+            bytes.data[i] = (char)(bytes.data[i] ^ (char)flip);
+            AUTO(listing_free) struct listing *l = listing_trust_buf(&bytes, false, &err);
+            if (l == NULL)
+                continue;
+            use_trusted(l);
+            opened++;
+            noticed += listing_is_damaged(l);
+        }
+    assert_true(noticed > 0 && noticed < opened);
+    AUTO(listing_free) struct listing *whole = listing_trust_buf(&good, true, &err);
+    use_trusted(whole);
+    assert_false(listing_is_damaged(whole));
+    assert_true(listing_has_opaque(whole));
+}
+
 static void no_shortened_listing_opens(void **state)
 {
     (void)state;
@@ -376,6 +421,29 @@ static void big(struct buf *ret)
     assert_ok(listing_builder_write(b, ret, NULL, &err), &err);
 }
 
+/* Prints, as a busy machine would decide a test of times. */
+static void print_trusted(int fd, const struct listing *whole)
+{
+    struct err err = ERR_INIT;
+    struct entry x, y;
+    int64_t start = clock_mono_us(), opened, found;
+    AUTO(listing_free) struct listing *l = listing_open_trusted(fd, false, &err);
+    opened = clock_mono_us();
+    assert_non_null(l);
+    assert_true(listing_find(l, "usr/lib/python3/dist-packages/package042/file0042.py", NULL));
+    found = clock_mono_us();
+    print_message("# opening it as one that was checked: %lld us, finding one: %lld us\n",
+                  (long long)(opened - start), (long long)(found - opened));
+    assert_int_equal(listing_len(l), listing_len(whole));
+    assert_int_equal(listing_total_size(l), listing_total_size(whole));
+    for (size_t i = 0; i < listing_len(l); i += 997) {
+        listing_at(l, i, &x);
+        listing_at(whole, i, &y);
+        assert_string_equal(x.path, y.path);
+        assert_true(entry_same(&x, &y));
+    }
+}
+
 static void a_large_listing_is_mapped_from_its_file(void **state)
 {
     (void)state;
@@ -389,13 +457,14 @@ static void a_large_listing_is_mapped_from_its_file(void **state)
     int64_t start = clock_mono_us(), took;
     AUTO(listing_free) struct listing *l = listing_open_fd(fd, &err);
     took = clock_mono_us() - start;
-    fd_close(fd);
     assert_non_null(l);
     print_message("# opening 100000 entries, %zu bytes: %lld us\n", bytes.len, (long long)took);
     assert_true(took < 1000000);
     assert_int_equal(listing_len(l), 100000);
     assert_true(listing_find(l, "usr/lib/python3/dist-packages/package042/file0042.py", NULL));
     assert_ok(listing_verify(l, &err), &err);
+    print_trusted(fd, l);
+    fd_close(fd);
     scratch_remove(dirfd, dir);
 }
 
@@ -436,6 +505,7 @@ int main(void)
         cmocka_unit_test(the_recipe_of_the_content_id_is_the_documented_one),
         cmocka_unit_test(the_same_entries_give_the_same_bytes_in_any_order),
         cmocka_unit_test(no_damaged_byte_harms_and_all_are_found),
+        cmocka_unit_test(damage_behind_a_trusted_listing_stays_inside_of_it),
         cmocka_unit_test(no_shortened_listing_opens),
         cmocka_unit_test(content_that_is_carried_must_have_its_digest),
         cmocka_unit_test(a_large_listing_is_mapped_from_its_file),

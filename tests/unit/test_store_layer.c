@@ -4,6 +4,7 @@
 #include "store/layer.h"
 #include "store/work.h"
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -831,6 +832,147 @@ static void a_lost_or_damaged_listing_is_made_again(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+/* ---- What was found good is not looked at again ---- */
+
+static void settle(void)
+{
+    usleep(200000); /* longer than a tick of the file system's clock */
+}
+
+/* Asks for the layer in a store opened anew, and closes that: what was learnt is in the index. */
+static void get_and_close(struct scratch *x, const struct diff_id *id)
+{
+    store_again(x);
+    assert_non_null(layer_get(x->store, id, &x->err));
+    store_close(TAKE(x->store));
+}
+
+/* Stamps say how they were come by: this makes "no opaque directory" a lie that can be seen. */
+static void lie_about_opaque(struct scratch *x)
+{
+    exec_sql(x, "UPDATE listing_stamps SET stamp = substr(stamp, 1, length(stamp) - 1) || 'o'");
+}
+
+static void a_listing_is_checked_once_and_then_opened_by_its_stamp(void **state)
+{
+    struct scratch *x = *state;
+    const struct layer *l = ingest_members(x, members, 2);
+    struct diff_id id = l->diff_id;
+
+    assert_false(listing_has_opaque(l->listing));
+    settle();
+    get_and_close(x, &id);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM listing_stamps WHERE stamp LIKE '%.p'"), 1);
+    lie_about_opaque(x);
+    store_again(x);
+    l = layer_get(x->store, &id, &x->err);
+    assert_non_null(l);
+    assert_true(listing_has_opaque(l->listing));
+    assert_true(listing_find(l->listing, "etc/passwd", NULL));
+}
+
+static void a_stamp_remembers_opaque_directories(void **state)
+{
+    struct scratch *x = *state;
+    struct diff_id id = ingest_members(x, members, ARRAY_LEN(members))->diff_id;
+
+    settle();
+    get_and_close(x, &id);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM listing_stamps WHERE stamp LIKE '%.o'"), 1);
+    store_again(x);
+    const struct layer *l = layer_get(x->store, &id, &x->err);
+    assert_non_null(l);
+    assert_true(listing_has_opaque(l->listing));
+}
+
+static void a_stamp_of_another_boot_or_file_says_nothing(void **state)
+{
+    struct scratch *x = *state;
+    static const char *const changes[] = {
+        "UPDATE listing_stamps SET stamp = substr(stamp, 1, length(stamp) - 4) || 'zz.o'",
+        "UPDATE listing_stamps SET stamp = '1' || substr(stamp, 1, length(stamp) - 1) || 'o'",
+        "UPDATE listing_stamps SET stamp = 'o'",
+        "UPDATE listing_stamps SET stamp = substr(stamp, 1, length(stamp) - 1)",
+        "UPDATE listing_stamps SET stamp = stamp || 'o'",
+    };
+    struct diff_id id = ingest_members(x, members, 2)->diff_id;
+
+    settle();
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        get_and_close(x, &id);
+        exec_sql(x, changes[i]);
+        store_again(x);
+        const struct layer *l = layer_get(x->store, &id, &x->err);
+        assert_non_null(l);
+        assert_false(listing_has_opaque(l->listing));
+    }
+}
+
+static void a_file_as_young_as_the_clock_is_coarse_gets_no_stamp(void **state)
+{
+    struct scratch *x = *state;
+    const struct layer *l = ingest_members(x, members, 2);
+    struct diff_id id = l->diff_id;
+    AUTO(mem_free) char *path = blob_file(x, &l->listing_id.d);
+
+    settle();
+    assert_int_equal(chmod(path, 0600), 0); /* moves the ctime to now */
+    get_and_close(x, &id);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM listing_stamps"), 0);
+}
+
+static void a_write_that_hides_behind_the_old_mtime_is_seen(void **state)
+{
+    struct scratch *x = *state;
+    const struct layer *l = ingest_members(x, members, ARRAY_LEN(members));
+    struct diff_id id = l->diff_id;
+    struct stat st;
+    AUTO(mem_free) char *path = blob_file(x, &l->listing_id.d);
+
+    settle();
+    get_and_close(x, &id);
+    assert_int_equal(stat(path, &st), 0);
+    damage_file(path, 150);
+    assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[2]){ st.st_atim, st.st_mtim }, 0),
+                     0);
+    store_again(x);
+    l = layer_get(x->store, &id, &x->err);
+    assert_non_null(l);
+    assert_true(listing_find(l->listing, "usr/bin/tool", NULL));
+    assert_ok(listing_verify(l->listing, &x->err), &x->err);
+}
+
+/* A page that is mapped and was written once takes further writes without a new time. */
+static void damage_that_no_time_tells_of_is_noticed_and_mended(void **state)
+{
+    struct scratch *x = *state;
+    const struct layer *l = ingest_members(x, members, ARRAY_LEN(members));
+    struct diff_id id = l->diff_id;
+    struct entry e;
+    AUTO(mem_free) char *path = blob_file(x, &l->listing_id.d);
+    AUTO(fd_close) int fd = open(path, O_RDWR | O_CLOEXEC);
+    unsigned char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    assert_ptr_not_equal(p, MAP_FAILED);
+    *(volatile unsigned char *)p = *p;
+    settle();
+    get_and_close(x, &id);
+    memset(p + 64, 0xff, 4); /* where the first entry's path is */
+    store_again(x);
+    l = layer_get(x->store, &id, &x->err);
+    assert_non_null(l);
+    for (size_t i = 0; i < listing_len(l->listing); i++)
+        listing_at(l->listing, i, &e);
+    assert_true(listing_is_damaged(l->listing));
+    store_close(TAKE(x->store));
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM listing_stamps"), 0);
+    munmap(p, 4096);
+    store_again(x);
+    l = layer_get(x->store, &id, &x->err);
+    assert_non_null(l);
+    assert_ok(listing_verify(l->listing, &x->err), &x->err);
+}
+
 static void a_foreign_layer_of_which_only_the_tree_is_left_is_a_miss(void **state)
 {
     struct scratch *x = *state;
@@ -1047,6 +1189,12 @@ int main(void)
         CASE(another_encoding_steps_in_for_a_damaged_one),
         CASE(a_changed_tree_is_found_when_it_is_packed),
         CASE(a_lost_or_damaged_listing_is_made_again),
+        CASE(a_listing_is_checked_once_and_then_opened_by_its_stamp),
+        CASE(a_stamp_remembers_opaque_directories),
+        CASE(a_stamp_of_another_boot_or_file_says_nothing),
+        CASE(a_file_as_young_as_the_clock_is_coarse_gets_no_stamp),
+        CASE(a_write_that_hides_behind_the_old_mtime_is_seen),
+        CASE(damage_that_no_time_tells_of_is_noticed_and_mended),
         CASE(a_foreign_layer_of_which_only_the_tree_is_left_is_a_miss),
         CASE(content_comes_from_the_blob_or_the_tree),
         CASE(a_tree_that_was_replaced_is_not_removed_for_the_old_ones_damage),

@@ -206,16 +206,6 @@ static void put_record_and_blob(struct scratch *x, struct cache_key *ret_key,
     *ret_key = r.key;
 }
 
-static void exec_sql(struct scratch *x, const char *sql)
-{
-    AUTO(mem_free) char *path = store_at(x, "shale.db");
-    sqlite3 *db = NULL;
-
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-}
-
 static void a_newer_index_is_refused_and_untouched(void **state)
 {
     struct scratch *x = *state;
@@ -230,6 +220,26 @@ static void a_newer_index_is_refused_and_untouched(void **state)
     assert_int_equal(x->err.code, ERR_UNSUPPORTED);
     assert_non_null(strstr(x->err.msg, "was written by a newer shale"));
     assert_int_equal(ask_db(x, "PRAGMA user_version"), 99);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM records"), 1);
+    assert_int_equal(count_entries(x->root, "shale.db.damaged"), 0);
+}
+
+static void an_index_of_version_1_gets_what_it_lacks_and_keeps_the_rest(void **state)
+{
+    struct scratch *x = *state;
+    struct cache_key key;
+    struct blob_id blob;
+    struct record r;
+
+    put_record_and_blob(x, &key, &blob);
+    store_close(TAKE(x->store));
+    long long tables = ask_db(x, "SELECT count(*) FROM sqlite_schema");
+    exec_sql(x, "DROP TABLE listing_stamps; PRAGMA user_version = 1");
+    store_again(x);
+    assert_ok(record_get(x->store, &key, &r, &x->err), &x->err);
+    store_again(x);
+    assert_true(ask_db(x, "PRAGMA user_version") > 1);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM sqlite_schema"), tables);
     assert_int_equal(ask_db(x, "SELECT count(*) FROM records"), 1);
     assert_int_equal(count_entries(x->root, "shale.db.damaged"), 0);
 }
@@ -540,6 +550,7 @@ int main(void)
         CASE(opening_an_existing_store_is_quick),
         CASE(no_fd_is_left_open),
         CASE(a_newer_index_is_refused_and_untouched),
+        CASE(an_index_of_version_1_gets_what_it_lacks_and_keeps_the_rest),
         CASE(the_index_is_set_up_as_promised),
         CASE(an_index_that_is_garbage_is_moved_aside),
         CASE(another_programs_database_is_moved_aside),
