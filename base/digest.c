@@ -1,9 +1,12 @@
 #include "base/digest.h"
 #include "base/mem.h"
-#include "base/mem_internal.h"
 
-#include <openssl/evp.h>
-#include <pthread.h>
+/*
+ * SHA-256 as it is, not through EVP: looking an algorithm up there starts all of libcrypto, with
+ * its configuration and its providers, which costs more than half of a start of shale.
+ */
+#define OPENSSL_API_COMPAT 0x10101000L
+#include <openssl/sha.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -72,80 +75,42 @@ int digest_parse(const char *s, struct digest *ret, struct err *err)
     return err_set(err, ERR_UNSUPPORTED, "digest '%.150s' is not a SHA-256 digest", s);
 }
 
-static const EVP_MD *sha256;
-static pthread_key_t thread_hasher;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void hasher_free_thread(void *h)
-{
-    hasher_free(h);
-}
-
-/* Looking an algorithm up by name costs more than hashing a short input. */
-static void fetch_once(void)
-{
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    if (sha256 == NULL || pthread_key_create(&thread_hasher, hasher_free_thread) != 0)
-        die("libcrypto has no SHA-256");
-}
-
 struct hasher {
-    EVP_MD_CTX *ctx;
+    SHA256_CTX ctx;
 };
 
 void hasher_free(struct hasher *h)
 {
-    if (h == NULL)
-        return;
-    EVP_MD_CTX_free(h->ctx);
     mem_free(h);
-}
-
-static void hasher_start(struct hasher *h)
-{
-    if (EVP_DigestInit_ex2(h->ctx, sha256, NULL) != 1)
-        die("libcrypto cannot hash");
 }
 
 struct hasher *hasher_new(void)
 {
-    struct hasher *h = mem_zalloc(sizeof(*h));
+    struct hasher *h = mem_alloc(sizeof(*h));
 
-    pthread_once(&once, fetch_once);
-    h->ctx = EVP_MD_CTX_new();
-    if (h->ctx == NULL)
-        die("out of memory");
-    hasher_start(h);
+    SHA256_Init(&h->ctx);
     return h;
 }
 
 void hasher_add(struct hasher *h, const void *p, size_t n)
 {
-    if (n > 0 && EVP_DigestUpdate(h->ctx, p, n) != 1)
-        die("libcrypto cannot hash");
+    if (n > 0)
+        SHA256_Update(&h->ctx, p, n);
 }
 
 void hasher_end(struct hasher *h, struct digest *ret)
 {
-    unsigned len = 0;
-
-    if (EVP_DigestFinal_ex(h->ctx, ret->b, &len) != 1 || len != DIGEST_LEN)
-        die("libcrypto cannot hash");
-    hasher_start(h);
+    SHA256_Final(ret->b, &h->ctx);
+    SHA256_Init(&h->ctx);
 }
 
-/* A hasher per thread, kept for the next short input. */
 void digest_of(const void *p, size_t n, struct digest *ret)
 {
-    pthread_once(&once, fetch_once);
-    struct hasher *h = pthread_getspecific(thread_hasher);
-    if (h == NULL) {
-        h = hasher_new();
-        if (pthread_setspecific(thread_hasher, h) != 0)
-            die("out of memory");
-    }
-    hasher_add(h, p, n);
-    hasher_end(h, ret);
+    struct hasher h;
+
+    SHA256_Init(&h.ctx);
+    hasher_add(&h, p, n);
+    SHA256_Final(ret->b, &h.ctx);
 }
 
 uint64_t quick_hash(const void *p, size_t n, uint64_t seed)
