@@ -14,6 +14,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#define UNSYNCED "unsynced" /* the boot in which something was written without a sync */
+
 /* SQLite's log is shared memory and our locks are the kernel's: both end at this machine. */
 static const struct {
     uint32_t magic;
@@ -226,9 +228,31 @@ int store_dirfd(const struct store *s)
     return s->dirfd;
 }
 
+/* Before the first write that is not synced: from then on nobody takes what is there for safe. */
+static bool say_unsynced(struct store *s)
+{
+    struct err err = ERR_INIT;
+
+    if (store_has_unsynced(s) ||
+        file_replace(s->dirfd, UNSYNCED, s->boot, strlen(s->boot), 0600, false, &err) == 0)
+        return true;
+    log_warn("store", "everything is synced: %s", err.msg);
+    return false;
+}
+
 void store_set_durable(struct store *s, bool durable)
 {
-    atomic_store(&s->durable, durable);
+    atomic_store(&s->durable, durable || !say_unsynced(s));
+}
+
+bool store_has_unsynced(struct store *s)
+{
+    AUTO(buf_release) struct buf boot = BUF_INIT;
+    struct err err = ERR_INIT;
+
+    if (file_read(s->dirfd, UNSYNCED, 4096, &boot, &err) < 0)
+        return err.code != ERR_NOT_FOUND;
+    return strcmp(buf_str(&boot), s->boot) == 0;
 }
 
 bool store_is_durable(const struct store *s)

@@ -43,6 +43,11 @@ struct store {
 struct work *store_scratch(struct store *s, struct err *err);
 /* mkdir with exactly this mode, whatever the umask; what is there already is fine. */
 int store_make_dir(int dirfd, const char *name, mode_t mode, struct err *err);
+/*
+ * Whether somebody wrote here without syncing since the machine was started: then that something is
+ * there does not mean that it outlasts a power cut. Ask after having seen it.
+ */
+bool store_has_unsynced(struct store *s);
 /* What was learnt of listings goes into the index (layer_listing.c). */
 void layer_stamps_write(struct store *s);
 /* Removes scratch of processes that are gone (work.c). */

@@ -31,6 +31,41 @@ static int take_image(sqlite3_stmt *q, struct stored_image *ret, struct err *err
     return 0;
 }
 
+/* Rows of images. */
+
+struct find {
+    enum query_id which;
+    const char *a, *b;               /* texts to look for; b may be NULL */
+    const struct digest *low, *high; /* or digests; high may be NULL */
+    struct stored_image *ret;
+    int n; /* how many there were, at most 2 */
+};
+
+static int find_images(struct db *ix, void *arg, struct err *err)
+{
+    struct find *f = arg;
+    int r;
+    AUTO(query_end) sqlite3_stmt *q = query(ix, f->which, err);
+
+    if (q == NULL)
+        return err->code;
+    stored_image_release(f->ret); /* of a first run, when this is the second */
+    if (f->a != NULL) {
+        bind_text(q, 1, f->a);
+        bind_text(q, 2, f->b);
+    } else {
+        bind_digest(q, 1, f->low);
+        bind_digest(q, 2, f->high);
+    }
+    for (f->n = 0; f->n < 2 && (r = query_step(ix, q, err)) != 0; f->n++) {
+        if (r < 0)
+            return r;
+        if (f->n == 0 && take_image(q, f->ret, err) < 0)
+            return err->code;
+    }
+    return 0;
+}
+
 /* Setting. */
 
 struct set {
@@ -88,6 +123,21 @@ static int sum_layers(struct store *s, const struct blob_id *config, uint64_t *r
     return 0;
 }
 
+/* The name means this image already, and that is on the disk. */
+static bool is_set(struct store *s, const struct set *t)
+{
+    AUTO(stored_image_release) struct stored_image i = { .name = NULL };
+    struct find f = { .which = t->name ? Q_TAG_GET : Q_IMAGE_GET, .a = t->name, .ret = &i };
+    struct err ignored = ERR_INIT;
+
+    f.low = &t->config->d;
+    if (db_read(s->db, find_images, &f, &ignored) < 0 || f.n != 1)
+        return false;
+    return digest_eq(&i.config.d, &t->config->d) &&
+           (t->manifest == NULL || (i.has_manifest && digest_eq(&i.manifest.d, &t->manifest->d))) &&
+           !store_has_unsynced(s);
+}
+
 int tag_set(struct store *s, const char *name, const struct blob_id *config,
             const struct blob_id *manifest, struct err *err)
 {
@@ -98,43 +148,10 @@ int tag_set(struct store *s, const char *name, const struct blob_id *config,
                        DIGEST_S(&manifest->d));
     if (sum_layers(s, config, &t.size, err) < 0)
         return err->code;
-    return db_write(s->db, store_is_durable(s), put_tag, &t, err);
+    return db_write(s->db, store_is_durable(s) && !is_set(s, &t), put_tag, &t, err);
 }
 
 /* Finding. */
-
-struct find {
-    enum query_id which;
-    const char *a, *b;               /* texts to look for; b may be NULL */
-    const struct digest *low, *high; /* or digests; high may be NULL */
-    struct stored_image *ret;
-    int n; /* how many there were, at most 2 */
-};
-
-static int find_images(struct db *ix, void *arg, struct err *err)
-{
-    struct find *f = arg;
-    int r;
-    AUTO(query_end) sqlite3_stmt *q = query(ix, f->which, err);
-
-    if (q == NULL)
-        return err->code;
-    stored_image_release(f->ret); /* of a first run, when this is the second */
-    if (f->a != NULL) {
-        bind_text(q, 1, f->a);
-        bind_text(q, 2, f->b);
-    } else {
-        bind_digest(q, 1, f->low);
-        bind_digest(q, 2, f->high);
-    }
-    for (f->n = 0; f->n < 2 && (r = query_step(ix, q, err)) != 0; f->n++) {
-        if (r < 0)
-            return r;
-        if (f->n == 0 && take_image(q, f->ret, err) < 0)
-            return err->code;
-    }
-    return 0;
-}
 
 static int no_such(const char *what, struct err *err)
 {

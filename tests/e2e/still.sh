@@ -48,3 +48,34 @@ t_an_unchanged_rebuild_opens_no_file_of_the_context_but_what_it_parses() {
     all_cached
     ! grep -E '"[^"]*[0-9]+\.txt"' trace >&2 || fail "unchanged files were opened"
 }
+
+# synced FLAG...: how many syncs a rebuild in which nothing has changed waits for
+synced() {
+    ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -f -qq -o trace -e trace=fsync,fdatasync,sync_file_range,syncfs \
+        "$SHALE" build --progress=plain --load=false "$@" ctx >out 2>log
+    all_cached
+    grep -cE ' (fsync|fdatasync|sync_file_range|syncfs)\(' trace || :
+}
+
+t_an_unchanged_rebuild_waits_for_no_disk() {
+    needs strace
+    echo one >ctx/one
+    printf 'FROM base:1\nCOPY . /app\nRUN ls /app >/names\n' | dockerfile
+    build -t t
+    eq 0 "$(synced -t t)" "syncs"
+    # Another name is news, and is on the disk when the build ends.
+    [ "$(synced -t other)" -gt 0 ] || fail "a new name is not synced"
+    eq 0 "$(synced -t other)" "syncs"
+}
+
+t_what_was_built_without_syncs_is_synced_by_the_next_build_that_does() {
+    needs strace
+    echo one >ctx/one
+    printf 'FROM base:1\nCOPY . /app\n' | dockerfile
+    build --no-durable -t t
+    eq 0 "$(synced --no-durable -t t)" "syncs with --no-durable"
+    [ "$(synced -t t)" -gt 0 ] || fail "what was built with --no-durable is believed to be on the disk"
+    # Not so after the machine was started again.
+    echo 0123456789abcdef0123456789abcdef >"$SHALE_ROOT/unsynced"
+    eq 0 "$(synced -t t)" "syncs after a boot"
+}
