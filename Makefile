@@ -4,6 +4,7 @@
 #   V=1                       shows the commands
 #   WERROR=1                  warnings are errors (CI)
 #   ISAL=                     without isa-l
+#   CRYPTO=-lcrypto           libcrypto as a shared library
 #   OUT=dir                   where compiled things go (default: out, or out/MODE)
 
 MODE ?=
@@ -29,9 +30,12 @@ USES_cache := base image dockerfile store remote
 USES_engine := base image dockerfile store remote exec cache
 USES_cmd := base image dockerfile store remote exec cache engine
 
-PACKAGES := jansson libcrypto libxxhash libzstd sqlite3 zlib
-# Their headers are needed to build; the program loads them when it first needs them (base/dynlib.h).
-LOADED := libarchive libcurl
+PACKAGES := jansson libxxhash libzstd sqlite3 zlib
+# Headers to build with. libarchive and libcurl are loaded when they are first needed (base/dynlib.h). Of libcrypto SHA-2
+# is used, at every start: it comes out of the archive where there is one, since loading the whole library takes longer
+# than all else that comes before the work.
+HEADERS := libarchive libcrypto libcurl
+CRYPTO = $(or $(filter /%,$(shell $(CC) -print-file-name=libcrypto.a)),$(shell $(PKG_CONFIG) --libs libcrypto))
 # isa-l deflates and inflates some times faster than zlib; taken when it is there (ISAL= builds without it).
 ISAL := $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo libisal)
 
@@ -53,8 +57,8 @@ CFLAGS ?=
 VERSION := $(shell cat VERSION 2>/dev/null || echo 0.0.0)
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(WARN) $(OPT) -fno-common -fstack-protector-strong \
 	-DSHALE_VERSION='"$(VERSION)"' $(if $(ISAL),-DHAVE_ISAL) \
-	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(LOADED) $(ISAL) 2>/dev/null) -pthread $(CFLAGS)
-LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(ISAL) 2>/dev/null) -ldl -pthread
+	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(HEADERS) $(ISAL) 2>/dev/null) -pthread $(CFLAGS)
+LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(ISAL) 2>/dev/null) $(CRYPTO) -ldl -pthread
 # libarchive: a test writes with it what shale only reads.
 TEST_LIBS = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null) -Wl,--as-needed $(shell $(PKG_CONFIG) --libs libarchive 2>/dev/null) -Wl,--no-as-needed
 
@@ -85,7 +89,7 @@ $(foreach f,$(FOLDERS),$(eval $(call FOLDER_RULE,$(f))))
 
 # What was compiled by another compiler, with other flags or without isa-l is compiled again.
 $(OUT)/flags: FORCE
-	@$(PKG_CONFIG) --print-errors --exists $(PACKAGES) $(LOADED) || { \
+	@$(PKG_CONFIG) --print-errors --exists $(PACKAGES) $(HEADERS) || { \
 		echo "what building needs is not here: 'make deps' installs it, 'tests/setup.sh list build' names it"; exit 1; }
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(CC) $(filter-out -Werror,$(ALL_CFLAGS)))' >$@.new

@@ -113,6 +113,45 @@ void digest_of(const void *p, size_t n, struct digest *ret)
     SHA256_Final(ret->b, &h.ctx);
 }
 
+struct checksum {
+    SHA512_CTX ctx; /* SHA-384 is a part of it, begun otherwise */
+    size_t len;
+};
+
+void checksum_free(struct checksum *c)
+{
+    mem_free(c);
+}
+
+struct checksum *checksum_new(const char *name)
+{
+    bool is_384 = strcmp(name, "sha384") == 0;
+
+    if (!is_384 && strcmp(name, "sha512") != 0)
+        return NULL;
+    struct checksum *c = mem_alloc(sizeof(*c));
+    c->len = is_384 ? SHA384_DIGEST_LENGTH : SHA512_DIGEST_LENGTH;
+    if (is_384)
+        SHA384_Init(&c->ctx);
+    else
+        SHA512_Init(&c->ctx);
+    return c;
+}
+
+void checksum_add(struct checksum *c, const void *p, size_t n)
+{
+    SHA512_Update(&c->ctx, p, n);
+}
+
+void checksum_end(struct checksum *c, struct buf *ret)
+{
+    unsigned char sum[SHA512_DIGEST_LENGTH];
+
+    SHA512_Final(sum, &c->ctx);
+    for (size_t i = 0; i < c->len; i++)
+        buf_addf(ret, "%02x", sum[i]);
+}
+
 uint64_t quick_hash(const void *p, size_t n, uint64_t seed)
 {
     return XXH3_64bits_withSeed(p, n, seed);

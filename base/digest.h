@@ -7,6 +7,7 @@
 #ifndef SHALE_BASE_DIGEST_H
 #define SHALE_BASE_DIGEST_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/own.h"
 #include <stdbool.h>
@@ -57,6 +58,17 @@ void hasher_add(struct hasher *h, const void *p, size_t n);
 /* Gives the digest and starts over. */
 void hasher_end(struct hasher *h, struct digest *ret);
 void digest_of(const void *p, size_t n, struct digest *ret);
+
+/*
+ * A checksum that somebody else gives, of more bits than ours: "sha384" or "sha512". checksum_end
+ * adds it in hex to ret and ends it: only checksum_free may follow.
+ */
+struct checksum;
+void checksum_free(struct checksum *c);
+DEFINE_AUTO(struct checksum, checksum_free);
+struct checksum *checksum_new(const char *name) OWNED(checksum_free); /* NULL: not known */
+void checksum_add(struct checksum *c, const void *p, size_t n);
+void checksum_end(struct checksum *c, struct buf *ret);
 
 uint64_t quick_hash(const void *p, size_t n, uint64_t seed); /* XXH3-64 */
 

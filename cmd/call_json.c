@@ -1,5 +1,5 @@
-#include "cmd/base64.h"
 #include "cmd/call.h"
+#include "base/base64.h"
 
 json_t *call_location(int line, int line_end)
 {

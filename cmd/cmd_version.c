@@ -3,7 +3,7 @@
 #include "cmd/exit_status.h"
 #include "remote/http.h"
 #include <jansson.h>
-#include <openssl/crypto.h>
+#include <openssl/opensslv.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <xxhash.h>
@@ -31,7 +31,7 @@ static void print_libraries(void)
     unsigned xxh = XXH_versionNumber();
     printf("  jansson     %s\n", jansson_version_str());
     printf("  libarchive  %s\n", archive_version());
-    printf("  libcrypto   %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
+    printf("  libcrypto   %s\n", OPENSSL_VERSION_STR);
     printf("  libcurl     %s\n", curl_version_text());
     printf("  sqlite      %s\n", sqlite3_libversion());
     printf("  xxhash      %u.%u.%u\n", xxh / 10000, xxh / 100 % 100, xxh % 100);

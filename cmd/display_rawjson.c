@@ -2,8 +2,8 @@
  * One JSON object a line, as BuildKit's SolveStatus: "vertexes", "statuses", "logs", "warnings".
  * What BuildKit does not have stands under a name of its own: "notes".
  */
+#include "base/base64.h"
 #include "base/json.h"
-#include "cmd/base64.h"
 #include "cmd/display_internal.h"
 #include "dockerfile/lint.h"
 #include <string.h>

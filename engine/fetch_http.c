@@ -1,6 +1,7 @@
 /* Files from URLs: spooled, checked, then a layer of one file. */
 #include "engine/fetch_internal.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -13,7 +14,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -80,9 +80,8 @@ void fetch_basic(struct buf *ret, const char *a, const char *b)
     buf_adds(&plain, a);
     buf_adds(&plain, b);
     buf_adds(ret, "basic ");
-    int len = EVP_EncodeBlock((unsigned char *)buf_room(ret, n * 4 / 3 + 8),
-                              (const unsigned char *)plain.data, (int)n);
-    ret->len += (size_t)len;
+    buf_room(ret, n * 4 / 3 + 8); /* it does not move and leave a secret behind */
+    base64_add(ret, buf_str(&plain), n);
     secret_wipe(&plain);
 }
 
@@ -478,26 +477,21 @@ static int ask(struct fetch *f, struct err *err)
 /* The spool's digest by another algorithm than sha256, as "name:hex". */
 static char *other_checksum(const struct fetch *f, const char *name, struct err *err)
 {
-    unsigned char sum[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
     AUTO(mem_free) char *chunk = mem_alloc(1u << 16);
     AUTO(buf_release) struct buf text = BUF_INIT;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_get_digestbyname(name), NULL) == 1;
-    ssize_t got = 0;
-    for (uint64_t at = 0; ok && at < f->size; at += (uint64_t)got) {
+    AUTO(checksum_free) struct checksum *sum = checksum_new(name);
+    ssize_t got = 1;
+    for (uint64_t at = 0; sum != NULL && got > 0 && at < f->size; at += (uint64_t)got) {
         got = pread(f->spool, chunk, 1u << 16, (off_t)at);
-        ok = got > 0 && EVP_DigestUpdate(ctx, chunk, (size_t)got) == 1;
+        if (got > 0)
+            checksum_add(sum, chunk, (size_t)got);
     }
-    ok = ok && EVP_DigestFinal_ex(ctx, sum, &n) == 1;
-    EVP_MD_CTX_free(ctx);
-    if (!ok) {
+    if (sum == NULL || got <= 0) {
         err_set(err, ERR_IO, "cannot compute %s of what was fetched", name);
         return NULL;
     }
     buf_addf(&text, "%s:", name);
-    for (unsigned i = 0; i < n; i++)
-        buf_addf(&text, "%02x", sum[i]);
+    checksum_end(sum, &text);
     return buf_take(&text);
 }
 

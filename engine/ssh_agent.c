@@ -1,6 +1,7 @@
 /* Keys given with --ssh as files: an ssh-agent of our own that holds them. */
 #include "engine/ssh_internal.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/proc.h"
@@ -8,7 +9,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,19 +69,24 @@ static const char *pem_body(const char *text, bool *ret_is_openssh, bool *ret_is
     return NULL;
 }
 
-/* "openssh-key-v1", NUL, then the cipher's name with its length: "none" is a key in the clear. */
+/*
+ * "openssh-key-v1", NUL, then the cipher's name with its length: "none" is a key in the clear. The
+ * NUL behind it begins the next length, and makes of all that a whole number of base64's letters.
+ */
 static bool openssh_is_encrypted(const char *body)
 {
-    static const char clear[] = "openssh-key-v1\0\0\0\0\4none";
-    unsigned char text[HEAD_CHARS], head[HEAD_CHARS];
+    static const char clear[] = "openssh-key-v1\0\0\0\0\4none"; /* 24 bytes with its NUL */
+    AUTO(buf_release) struct buf want = BUF_INIT;
+    char text[HEAD_CHARS + 1] = { 0 };
     size_t n = 0;
 
-    for (; *body != '\0' && *body != '-' && n < sizeof(text); body++)
+    for (; *body != '\0' && *body != '-' && n < HEAD_CHARS; body++)
         if (!isspace((unsigned char)*body))
-            text[n++] = (unsigned char)*body;
-    if (n < sizeof(text) || EVP_DecodeBlock(head, text, (int)n) < (int)sizeof(clear) - 1)
+            text[n++] = *body;
+    if (n < HEAD_CHARS || strspn(text, BASE64_LETTERS) < HEAD_CHARS)
         return false; /* ssh-add will say what is wrong with it */
-    return memcmp(head, clear, sizeof(clear) - 1) != 0;
+    base64_add(&want, clear, sizeof(clear));
+    return memcmp(text, want.data, want.len) != 0;
 }
 
 static int check_key(const char *path, const struct buf *text, struct err *err)

@@ -10,7 +10,7 @@ opened() {
 }
 
 loads_neither() { # loads_neither FILE: what `opened` printed
-    has "$1" libcrypto # else nothing was seen
+    has "$1" libsqlite3 # else nothing was seen
     local lib
     for lib in libcurl libarchive libssl libxml2 libgnutls; do
         ! grep -qx "$lib" "$1" || fail "$lib is loaded"

@@ -1,5 +1,6 @@
 #include "tests/unit/unit.h"
 
+#include "base/base64.h"
 #include "base/digest.h"
 #include <pthread.h>
 
@@ -110,6 +111,41 @@ static void threads_hash_at_once(void **state UNUSED)
     }
 }
 
+static void checksums_of_others_are_the_published_ones(void **state UNUSED)
+{
+    static const struct {
+        const char *name, *hex; /* of "abc": FIPS 180-4 */
+    } cases[] = {
+        { "sha384", "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"
+                    "8086072ba1e7cc2358baeca134c825a7" },
+        { "sha512", "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+                    "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        AUTO(buf_release) struct buf hex = BUF_INIT;
+        AUTO(checksum_free) struct checksum *c = checksum_new(cases[i].name);
+        assert_non_null(c);
+        checksum_add(c, "a", 1);
+        checksum_add(c, "bc", 2);
+        checksum_end(c, &hex);
+        assert_string_equal(buf_str(&hex), cases[i].hex);
+    }
+    assert_null(checksum_new("sha256"));
+    assert_null(checksum_new("md5"));
+}
+
+static void base64_is_padded(void **state UNUSED)
+{
+    static const char *const want[] = { "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==" };
+
+    for (size_t n = 0; n < ARRAY_LEN(want); n++) {
+        AUTO(buf_release) struct buf b = BUF_INIT;
+        base64_add(&b, "foob", n);
+        assert_string_equal(buf_str(&b), want[n]);
+    }
+}
+
 static void quick_hash_depends_on_bytes_and_seed(void **state UNUSED)
 {
     assert_true(quick_hash("abc", 3, 0) == quick_hash("abc", 3, 0));
@@ -126,6 +162,8 @@ int main(void)
         cmocka_unit_test(parse_takes_what_format_gives),
         cmocka_unit_test(parse_refuses_everything_else),
         cmocka_unit_test(threads_hash_at_once),
+        cmocka_unit_test(checksums_of_others_are_the_published_ones),
+        cmocka_unit_test(base64_is_padded),
         cmocka_unit_test(quick_hash_depends_on_bytes_and_seed),
     };
 

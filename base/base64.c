@@ -1,9 +1,9 @@
-#include "cmd/base64.h"
+#include "base/base64.h"
 #include <stdint.h>
 
 void base64_add(struct buf *b, const char *bytes, size_t n)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = BASE64_LETTERS;
     const unsigned char *p = (const unsigned char *)bytes;
     for (size_t i = 0; i < n; i += 3) {
         uint32_t v = (uint32_t)p[i] << 16;
