@@ -69,10 +69,10 @@ struct listing *listing_open_buf(struct buf *b, struct err *err)
     return take_buf(l, b, err) < 0 || listing_check(l, err) < 0 ? NULL : TAKE(l);
 }
 
-struct listing *listing_trust_buf(struct buf *b, bool has_opaque, struct err *err)
+struct listing *listing_trust_buf(struct buf *b, unsigned facts, struct err *err)
 {
     AUTO(listing_free) struct listing *l = mem_zalloc(sizeof(*l));
-    l->has_opaque = has_opaque;
+    l->facts = facts;
     return take_buf(l, b, err) < 0 ? NULL : TAKE(l);
 }
 
@@ -119,10 +119,10 @@ struct listing *listing_open_fd(int fd, struct err *err)
     return TAKE(l);
 }
 
-struct listing *listing_open_trusted(int fd, bool has_opaque, struct err *err)
+struct listing *listing_open_trusted(int fd, unsigned facts, struct err *err)
 {
     AUTO(listing_free) struct listing *l = mem_zalloc(sizeof(*l));
-    l->has_opaque = has_opaque;
+    l->facts = facts;
     return take_file(l, fd, SMALL_PARTS, 0, err) < 0 ? NULL : TAKE(l);
 }
 
@@ -156,9 +156,9 @@ uint64_t listing_total_size(const struct listing *l)
     return l->total_size;
 }
 
-bool listing_has_opaque(const struct listing *l)
+unsigned listing_facts(const struct listing *l)
 {
-    return l->has_opaque;
+    return l->facts;
 }
 
 bool listing_is_damaged(const struct listing *l)
@@ -324,7 +324,7 @@ void listing_at(const struct listing *l, size_t i, struct entry *ret)
 
 bool listing_next_hardlink(const struct listing *l, size_t *i, struct entry *ret)
 {
-    while (*i < l->n) {
+    while ((l->facts & LISTING_HAS_LINKS) && *i < l->n) {
         const uint8_t *r = listing_record(l, (*i)++);
         if (r[REC_TYPE] != ENTRY_FILE || get32(r + REC_A) == 0)
             continue;

@@ -102,11 +102,11 @@ struct listing *listing_open_buf(struct buf *b, struct err *err) OWNED(listing_f
 struct listing *listing_open_fd(int fd, struct err *err) OWNED(listing_free);
 /*
  * The same for a file of which the caller knows that its very bytes were found good by
- * listing_open_fd: only the header is looked at, whatever the size. has_opaque is what
- * listing_has_opaque said of them. Were they not good, then accessors give what cannot be, and the
+ * listing_open_fd: only the header is looked at, whatever the size. facts is what
+ * listing_facts said of them. Were they not good, then accessors give what cannot be, and the
  * order may be none, but they never leave the listing; listing_is_damaged says that one noticed.
  */
-struct listing *listing_open_trusted(int fd, bool has_opaque, struct err *err) OWNED(listing_free);
+struct listing *listing_open_trusted(int fd, unsigned facts, struct err *err) OWNED(listing_free);
 struct listing *listing_empty(void) OWNED(listing_free) NONNULL;
 
 size_t listing_len(const struct listing *l);
@@ -121,7 +121,12 @@ void listing_compute_content_id(const struct listing *l, struct content_id *ret)
 int listing_verify(const struct listing *l, struct err *err);
 bool listing_is_damaged(const struct listing *l);     /* found out since it was opened */
 uint64_t listing_quick_hash(const struct listing *l); /* XXH3 of all its bytes */
-bool listing_has_opaque(const struct listing *l);     /* whether any directory is */
+/* What the check of all entries finds out of them, and who trusts it has to remember. */
+enum listing_fact {
+    LISTING_HAS_OPAQUE = 1, /* a directory that is */
+    LISTING_HAS_LINKS = 2,  /* a file with several names */
+};
+unsigned listing_facts(const struct listing *l);      /* enum listing_fact, ored */
 uint64_t listing_total_size(const struct listing *l); /* sum of file sizes, hard links once */
 void listing_at(const struct listing *l, size_t i, struct entry *ret);
 /* The next entry from *i on that is a hard link to another; *i goes behind it. Reads no more of the

@@ -6,7 +6,7 @@ struct check {
     /* Tables and content may be used once each, so that the work is bounded. */
     size_t seen_xattrs, seen_inline;
     uint64_t total_size;
-    bool has_opaque;
+    unsigned facts;
 };
 
 static int bad(struct err *err, size_t i, const char *what)
@@ -108,6 +108,7 @@ static const char *check_file(struct check *c, size_t i, const uint8_t *r)
         const uint8_t *to = listing_record(c->l, link - 1);
         if (get32(to + REC_A) != 0 || !same_file(to, r))
             return "it differs from what it is a hard link to";
+        c->facts |= LISTING_HAS_LINKS;
         return NULL;
     }
     if (__builtin_add_overflow(c->total_size, get64(r + REC_SIZE), &c->total_size))
@@ -154,7 +155,7 @@ static const char *check_kind(struct check *c, size_t i, const uint8_t *r)
         why = check_link(c->l, r);
     } else if (type == ENTRY_DIR || type == ENTRY_FIFO || type == ENTRY_WHITEOUT) {
         allowed = type == ENTRY_DIR ? FLAG_OPAQUE : 0;
-        c->has_opaque |= (r[REC_FLAGS] & FLAG_OPAQUE) != 0;
+        c->facts |= r[REC_FLAGS] & FLAG_OPAQUE ? LISTING_HAS_OPAQUE : 0;
         why = !all_zero(r + REC_A, 8) ? "it is no device and has a number" : NULL;
         if (type == ENTRY_WHITEOUT && why == NULL)
             why = check_whiteout(r);
@@ -196,6 +197,6 @@ int listing_check(struct listing *l, struct err *err)
         return err_set(err, ERR_CORRUPT, "listing: xattrs that are nobody's");
     if (c.total_size != l->total_size)
         return err_set(err, ERR_CORRUPT, "listing: its total size is wrong");
-    l->has_opaque = c.has_opaque;
+    l->facts = c.facts;
     return 0;
 }

@@ -70,7 +70,7 @@ struct listing {
     size_t n, n_xattrs, pool_len;
     uint64_t total_size;
     struct content_id id;
-    bool has_opaque;
+    unsigned facts;
     struct listing_late *late;
 };
 
@@ -91,10 +91,10 @@ static inline bool listing_has_string(const struct listing *l, uint64_t off, uin
     return listing_in_pool(l, off, len + 1) && l->pool[off + len] == '\0';
 }
 
-/* Each record and what it points to (listing_check.c); finds has_opaque out. */
+/* Each record and what it points to (listing_check.c); finds the facts out. */
 int listing_check(struct listing *l, struct err *err);
 /* listing_open_trusted of bytes in memory, for tests. Takes over b's bytes. */
-struct listing *listing_trust_buf(struct buf *b, bool has_opaque, struct err *err)
+struct listing *listing_trust_buf(struct buf *b, unsigned facts, struct err *err)
     OWNED(listing_free);
 
 static inline uint16_t get16(const uint8_t *p)

@@ -82,7 +82,7 @@ static struct place place_of(const struct listing *l, const char *path, size_t l
         const char *before = listing_path(l, p.i - 1, &n);
         p.hidden = is_prefix(before, n, path, len);
     }
-    if (!p.hidden && listing_has_opaque(l))
+    if (!p.hidden && (listing_facts(l) & LISTING_HAS_OPAQUE))
         p.hidden = has_opaque_ancestor(l, path, len);
     return p;
 }

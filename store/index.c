@@ -65,10 +65,9 @@ static const char schema[] =
     " config BLOB NOT NULL, seen_s INTEGER NOT NULL,"
     " PRIMARY KEY (name, platform)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE records(key BLOB PRIMARY KEY, layer BLOB, output BLOB, fields BLOB,"
-    " step TEXT NOT NULL, subject TEXT NOT NULL, cost_ms INTEGER NOT NULL,"
+    " step TEXT NOT NULL, cost_ms INTEGER NOT NULL,"
     " made_s INTEGER NOT NULL, used_s INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX records_by_subject ON records(subject, seq);"
     "CREATE INDEX records_by_layer ON records(layer);" LISTING_STAMPS LAST_BUILDS;
 
 /* What an index of version `from` lacks, in this order; `schema` has all of it. */
@@ -76,6 +75,7 @@ static const struct {
     int from;
     const char *sql;
 } migrations[] = {
+    { 1, "DROP INDEX records_by_subject; ALTER TABLE records DROP COLUMN subject;" },
     { 1, LISTING_STAMPS },
     { 1, LAST_BUILDS },
 };
@@ -131,13 +131,11 @@ static const char *const texts[Q_COUNT] = {
     [Q_REMOTE_PUT] = "INSERT OR REPLACE INTO remote_names VALUES (?1, ?2, ?3, ?4, ?5)",
     [Q_REMOTE_GET] = "SELECT name, config, manifest, seen_s, 0 FROM remote_names"
                      " WHERE name = ?1 AND platform = ?2",
-    [Q_RECORD_GET] = "SELECT key, layer, output, fields, step, subject, cost_ms, made_s, used_s"
+    [Q_RECORD_GET] = "SELECT key, layer, output, fields, step, cost_ms, made_s, used_s"
                      " FROM records WHERE key = ?1",
     [Q_RECORD_PUT] = "INSERT OR REPLACE INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-                     " ?10, ?10)",
+                     " ?9)",
     [Q_RECORD_DROP] = "DELETE FROM records WHERE key = ?1",
-    [Q_RECORD_NEAREST] = "SELECT key, layer, output, fields, step, subject, cost_ms, made_s, used_s"
-                         " FROM records WHERE subject = ?1 ORDER BY seq DESC LIMIT 1",
     [Q_RECORD_USE] = "UPDATE records SET used_s = ?2, used = ?3 WHERE key = ?1",
     [Q_RECORD_USE_LAYER] = "UPDATE layers SET used = ?2"
                            " WHERE diff = (SELECT layer FROM records WHERE key = ?1)",

@@ -59,7 +59,6 @@ enum query_id {
     Q_RECORD_GET,
     Q_RECORD_PUT,
     Q_RECORD_DROP,
-    Q_RECORD_NEAREST,
     Q_RECORD_USE,
     Q_RECORD_USE_LAYER,
     Q_RECORD_USE_TREE,

@@ -34,16 +34,19 @@ static void take_stamp(const struct store *s, const struct stat *st, struct list
              (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec, s->boot);
 }
 
-/* At the end of a stamp that was kept: whether directories of the listing are opaque. */
-enum { STAMP_PLAIN = 'p', STAMP_OPAQUE = 'o' };
+/* The facts of the listing stand at the end of a stamp that was kept, as a letter. */
+#define FACTS_FIRST 'a'
+#define FACTS_ALL (LISTING_HAS_OPAQUE | LISTING_HAS_LINKS)
 
-/* 0: it is not the stamp of this state, else what stands at its end. */
-static char stamp_says(const struct listing_stamp *kept, const struct listing_stamp *now)
+/* False: it is not the stamp of this state. */
+static bool stamp_says(const struct listing_stamp *kept, const struct listing_stamp *now,
+                       unsigned *ret_facts)
 {
     size_t n = strlen(now->text);
     char end = strncmp(kept->text, now->text, n) == 0 ? kept->text[n] : '\0';
 
-    return (end == STAMP_PLAIN || end == STAMP_OPAQUE) && kept->text[n + 1] == '\0' ? end : '\0';
+    *ret_facts = (unsigned char)end - (unsigned)FACTS_FIRST;
+    return end != '\0' && *ret_facts <= FACTS_ALL && kept->text[n + 1] == '\0';
 }
 
 static bool is_settled(const struct stat *st, struct clock_time now)
@@ -56,13 +59,13 @@ static bool is_settled(const struct stat *st, struct clock_time now)
 
 /* Written when the store is closed, all at once. */
 static void keep_stamp(struct store *s, const struct blob_id *listing,
-                       const struct listing_stamp *now, bool has_opaque)
+                       const struct listing_stamp *now, unsigned facts)
 {
     struct pending_stamp p = { .listing = *listing };
     size_t n = strlen(now->text);
 
     memcpy(p.stamp.text, now->text, n);
-    p.stamp.text[n] = has_opaque ? STAMP_OPAQUE : STAMP_PLAIN;
+    p.stamp.text[n] = (char)(FACTS_FIRST + facts);
     pthread_mutex_lock(&s->lock);
     MEM_ROOM(s->stamps, s->n_stamps, s->cap_stamps);
     s->stamps[s->n_stamps++] = p;
@@ -88,18 +91,18 @@ static struct listing *open_listing(struct store *s, const struct layer_row *row
     struct listing_stamp now;
     struct stat st;
     struct clock_time begun = clock_now();
+    unsigned facts;
 
     if (fstat(fd, &st) < 0) {
         err_sys(err, errno, "cannot open a listing");
         return NULL;
     }
     take_stamp(s, &st, &now);
-    char known = stamp_says(&row->stamp, &now);
-    if (known)
-        return listing_open_trusted(fd, known == STAMP_OPAQUE, err);
+    if (stamp_says(&row->stamp, &now, &facts))
+        return listing_open_trusted(fd, facts, err);
     struct listing *l = check_whole(fd, row->check, err);
     if (l != NULL && is_settled(&st, begun))
-        keep_stamp(s, &row->listing, &now, listing_has_opaque(l));
+        keep_stamp(s, &row->listing, &now, listing_facts(l));
     return l;
 }
 

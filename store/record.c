@@ -21,32 +21,26 @@ static int take_record(sqlite3_stmt *q, struct record *ret, struct err *err)
     r.has_output = col_digest(q, 2, &r.output.d);
     col_digest(q, 3, &r.fields.d); /* else it stays zero */
     snprintf(r.step, sizeof(r.step), "%s", col_text(q, 4));
-    snprintf(r.subject, sizeof(r.subject), "%s", col_text(q, 5));
-    r.cost_ms = col_int(q, 6);
-    r.made_s = col_int(q, 7);
-    r.used_s = col_int(q, 8);
+    r.cost_ms = col_int(q, 5);
+    r.made_s = col_int(q, 6);
+    r.used_s = col_int(q, 7);
     *ret = r;
     return 0;
 }
 
 struct find {
-    enum query_id which;
-    const struct cache_key *key; /* or */
-    const char *subject;
+    const struct cache_key *key;
     struct record *ret;
 };
 
 static int find_record(struct db *ix, void *arg, struct err *err)
 {
     struct find *f = arg;
-    AUTO(query_end) sqlite3_stmt *q = query(ix, f->which, err);
+    AUTO(query_end) sqlite3_stmt *q = query(ix, Q_RECORD_GET, err);
 
     if (q == NULL)
         return err->code;
-    if (f->key != NULL)
-        bind_digest(q, 1, &f->key->d);
-    else
-        bind_text(q, 1, f->subject);
+    bind_digest(q, 1, &f->key->d);
     int r = query_step(ix, q, err);
     if (r < 0)
         return r;
@@ -55,17 +49,8 @@ static int find_record(struct db *ix, void *arg, struct err *err)
 
 int record_get(struct store *s, const struct cache_key *key, struct record *ret, struct err *err)
 {
-    struct find f = { .which = Q_RECORD_GET, .key = key, .ret = ret };
+    struct find f = { .key = key, .ret = ret };
 
-    return db_read(s->db, find_record, &f, err);
-}
-
-int record_nearest(struct store *s, const char *subject, struct record *ret, struct err *err)
-{
-    struct find f = { .which = Q_RECORD_NEAREST, .subject = subject, .ret = ret };
-
-    if (*subject == '\0')
-        return err_set(err, ERR_NOT_FOUND, "no such record");
     return db_read(s->db, find_record, &f, err);
 }
 
@@ -82,11 +67,10 @@ static int put_record(struct db *ix, void *arg, struct err *err)
     bind_digest(q, 3, or_null(r->has_output, &r->output.d));
     bind_digest(q, 4, or_null(!digest_is_zero(&r->fields.d), &r->fields.d));
     bind_text(q, 5, r->step);
-    bind_text(q, 6, r->subject);
-    bind_int(q, 7, r->cost_ms);
-    bind_int(q, 8, r->made_s ? r->made_s : now);
-    bind_int(q, 9, r->used_s ? r->used_s : now);
-    bind_int(q, 10, tick);
+    bind_int(q, 6, r->cost_ms);
+    bind_int(q, 7, r->made_s ? r->made_s : now);
+    bind_int(q, 8, r->used_s ? r->used_s : now);
+    bind_int(q, 9, tick);
     return query_run(ix, q, err);
 }
 

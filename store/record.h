@@ -16,8 +16,6 @@ struct record {
     struct blob_id output;
     struct blob_id fields; /* the key's fields as text, for explain; zero when not kept */
     char step[512];        /* the instruction as shown, cut */
-    char subject[65];      /* which step of which build this is (hex), to find the nearest earlier
-                              record; "" when unknown */
     int64_t cost_ms;
     int64_t made_s; /* wall clock */
     int64_t used_s;
@@ -25,8 +23,6 @@ struct record {
 int record_get(struct store *s, const struct cache_key *key, struct record *ret, struct err *err);
 int record_put(struct store *s, const struct record *r, struct err *err);
 int record_drop(struct store *s, const struct cache_key *key, struct err *err);
-/* The newest record of the same subject; ERR_NOT_FOUND. */
-int record_nearest(struct store *s, const char *subject, struct record *ret, struct err *err);
 /*
  * Single flight: of all processes and threads that are about to make the same step, one has the
  * claim; the others wait for it, and then look again. An fd: closing it, or dying, gives it up.

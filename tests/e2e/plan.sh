@@ -31,13 +31,13 @@ why() {
     jq -r --arg t "$1" '.steps[] | select(.instruction | contains($t)) | .why' plan.out
 }
 
-# What is in the store but the memory of files' digests, byte for byte, and the index row by row.
+# What is in the store but the memory of which files were read and found what they are: files, and the index row by row.
 store_state() {
     (cd "$SHALE_ROOT" && find . -path ./memory -prune -o -type f ! -name 'shale.db*' -printf '%p %s %T@\n' | sort
         python3 -c '
 import sqlite3
 db = sqlite3.connect("file:shale.db?mode=ro", uri=True)
-for (name,) in db.execute("select name from sqlite_schema where type = \"table\" order by name").fetchall():
+for (name,) in db.execute("select name from sqlite_schema where type = \"table\" and name != \"listing_stamps\" order by name").fetchall():
     for row in db.execute("select * from " + name + " order by 1").fetchall(): print(name, row)')
 }
 

@@ -365,7 +365,7 @@ static void damage_behind_a_trusted_listing_stays_inside_of_it(void **state)
             AUTO(buf_release) struct buf bytes = BUF_INIT;
             buf_add(&bytes, good.data, good.len);
             bytes.data[i] = (char)(bytes.data[i] ^ (char)flip);
-            AUTO(listing_free) struct listing *l = listing_trust_buf(&bytes, false, &err);
+            AUTO(listing_free) struct listing *l = listing_trust_buf(&bytes, 0, &err);
             if (l == NULL)
                 continue;
             use_trusted(l);
@@ -373,10 +373,10 @@ static void damage_behind_a_trusted_listing_stays_inside_of_it(void **state)
             noticed += listing_is_damaged(l);
         }
     assert_true(noticed > 0 && noticed < opened);
-    AUTO(listing_free) struct listing *whole = listing_trust_buf(&good, true, &err);
+    AUTO(listing_free) struct listing *whole = listing_trust_buf(&good, LISTING_HAS_OPAQUE, &err);
     use_trusted(whole);
     assert_false(listing_is_damaged(whole));
-    assert_true(listing_has_opaque(whole));
+    assert_true(listing_facts(whole) & LISTING_HAS_OPAQUE);
 }
 
 static void no_shortened_listing_opens(void **state)
@@ -427,7 +427,7 @@ static void print_trusted(int fd, const struct listing *whole)
     struct err err = ERR_INIT;
     struct entry x, y;
     int64_t start = clock_mono_us(), opened, found;
-    AUTO(listing_free) struct listing *l = listing_open_trusted(fd, false, &err);
+    AUTO(listing_free) struct listing *l = listing_open_trusted(fd, 0, &err);
     opened = clock_mono_us();
     assert_non_null(l);
     assert_true(listing_find(l, "usr/lib/python3/dist-packages/package042/file0042.py", NULL));

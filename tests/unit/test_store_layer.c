@@ -849,7 +849,7 @@ static void get_and_close(struct scratch *x, const struct diff_id *id)
 /* Stamps say how they were come by: this makes "no opaque directory" a lie that can be seen. */
 static void lie_about_opaque(struct scratch *x)
 {
-    exec_sql(x, "UPDATE listing_stamps SET stamp = substr(stamp, 1, length(stamp) - 1) || 'o'");
+    exec_sql(x, "UPDATE listing_stamps SET stamp = substr(stamp, 1, length(stamp) - 1) || 'b'");
 }
 
 static void a_listing_is_checked_once_and_then_opened_by_its_stamp(void **state)
@@ -858,15 +858,15 @@ static void a_listing_is_checked_once_and_then_opened_by_its_stamp(void **state)
     const struct layer *l = ingest_members(x, members, 2);
     struct diff_id id = l->diff_id;
 
-    assert_false(listing_has_opaque(l->listing));
+    assert_false(listing_facts(l->listing) & LISTING_HAS_OPAQUE);
     settle();
     get_and_close(x, &id);
-    assert_int_equal(ask_db(x, "SELECT count(*) FROM listing_stamps WHERE stamp LIKE '%.p'"), 1);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM listing_stamps WHERE stamp LIKE '%.a'"), 1);
     lie_about_opaque(x);
     store_again(x);
     l = layer_get(x->store, &id, &x->err);
     assert_non_null(l);
-    assert_true(listing_has_opaque(l->listing));
+    assert_true(listing_facts(l->listing) & LISTING_HAS_OPAQUE);
     assert_true(listing_find(l->listing, "etc/passwd", NULL));
 }
 
@@ -877,22 +877,24 @@ static void a_stamp_remembers_opaque_directories(void **state)
 
     settle();
     get_and_close(x, &id);
-    assert_int_equal(ask_db(x, "SELECT count(*) FROM listing_stamps WHERE stamp LIKE '%.o'"), 1);
+    assert_int_equal(
+        ask_db(x, "SELECT count(*) FROM listing_stamps WHERE stamp LIKE '%.b' OR stamp LIKE '%.d'"),
+        1);
     store_again(x);
     const struct layer *l = layer_get(x->store, &id, &x->err);
     assert_non_null(l);
-    assert_true(listing_has_opaque(l->listing));
+    assert_true(listing_facts(l->listing) & LISTING_HAS_OPAQUE);
 }
 
 static void a_stamp_of_another_boot_or_file_says_nothing(void **state)
 {
     struct scratch *x = *state;
     static const char *const changes[] = {
-        "UPDATE listing_stamps SET stamp = substr(stamp, 1, length(stamp) - 4) || 'zz.o'",
-        "UPDATE listing_stamps SET stamp = '1' || substr(stamp, 1, length(stamp) - 1) || 'o'",
-        "UPDATE listing_stamps SET stamp = 'o'",
+        "UPDATE listing_stamps SET stamp = substr(stamp, 1, length(stamp) - 4) || 'zz.b'",
+        "UPDATE listing_stamps SET stamp = '1' || substr(stamp, 1, length(stamp) - 1) || 'b'",
+        "UPDATE listing_stamps SET stamp = 'b'",
         "UPDATE listing_stamps SET stamp = substr(stamp, 1, length(stamp) - 1)",
-        "UPDATE listing_stamps SET stamp = stamp || 'o'",
+        "UPDATE listing_stamps SET stamp = stamp || 'b'",
     };
     struct diff_id id = ingest_members(x, members, 2)->diff_id;
 
@@ -903,7 +905,7 @@ static void a_stamp_of_another_boot_or_file_says_nothing(void **state)
         store_again(x);
         const struct layer *l = layer_get(x->store, &id, &x->err);
         assert_non_null(l);
-        assert_false(listing_has_opaque(l->listing));
+        assert_false(listing_facts(l->listing) & LISTING_HAS_OPAQUE);
     }
 }
 

@@ -234,7 +234,10 @@ static void an_index_of_version_1_gets_what_it_lacks_and_keeps_the_rest(void **s
     put_record_and_blob(x, &key, &blob);
     store_close(TAKE(x->store));
     long long tables = ask_db(x, "SELECT count(*) FROM sqlite_schema");
-    exec_sql(x, "DROP TABLE listing_stamps; PRAGMA user_version = 1");
+    exec_sql(x, "DROP TABLE listing_stamps; DROP TABLE last_builds;"
+                " ALTER TABLE records ADD COLUMN subject TEXT NOT NULL DEFAULT '';"
+                " CREATE INDEX records_by_subject ON records(subject, seq);"
+                " PRAGMA user_version = 1");
     store_again(x);
     assert_ok(record_get(x->store, &key, &r, &x->err), &x->err);
     store_again(x);

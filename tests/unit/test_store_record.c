@@ -22,7 +22,6 @@ static void what_is_put_comes_back(void **state)
     digest_of("output", 6, &r.output.d);
     digest_of("fields", 6, &r.fields.d);
     snprintf(r.step, sizeof(r.step), "RUN make");
-    snprintf(r.subject, sizeof(r.subject), "00ff");
     assert_ok(record_put(x->store, &r, &x->err), &x->err);
     assert_ok(record_get(x->store, &r.key, &got, &x->err), &x->err);
     assert_true(got.has_layer && digest_eq(&got.layer.d, &r.layer.d));
@@ -30,7 +29,6 @@ static void what_is_put_comes_back(void **state)
     assert_true(digest_eq(&got.fields.d, &r.fields.d));
     assert_true(digest_eq(&got.key.d, &r.key.d));
     assert_string_equal(got.step, "RUN make");
-    assert_string_equal(got.subject, "00ff");
     assert_int_equal(got.cost_ms, 1234);
     assert_true(got.made_s > 0 && got.used_s == got.made_s);
 }
@@ -54,8 +52,6 @@ static void a_miss_is_not_found(void **state)
     struct record got;
 
     assert_int_equal(record_get(x->store, &key, &got, &x->err), ERR_NOT_FOUND);
-    assert_int_equal(record_nearest(x->store, "nothing", &got, &x->err), ERR_NOT_FOUND);
-    assert_int_equal(record_nearest(x->store, "", &got, &x->err), ERR_NOT_FOUND);
     assert_ok(record_drop(x->store, &key, &x->err), &x->err);
 }
 
@@ -71,22 +67,6 @@ static void put_replaces_and_drop_drops(void **state)
     assert_int_equal(got.cost_ms, 2);
     assert_ok(record_drop(x->store, &r.key, &x->err), &x->err);
     assert_int_equal(record_get(x->store, &r.key, &got, &x->err), ERR_NOT_FOUND);
-}
-
-static void nearest_is_the_one_put_last_whatever_the_clock_says(void **state)
-{
-    struct scratch *x = *state;
-    struct record got;
-    struct record rows[] = {
-        { .key = key_of("1"), .subject = "s", .made_s = 3000 },
-        { .key = key_of("2"), .subject = "s", .made_s = 1000 },
-        { .key = key_of("3"), .subject = "other", .made_s = 9000 },
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        assert_ok(record_put(x->store, &rows[i], &x->err), &x->err);
-    assert_ok(record_nearest(x->store, "s", &got, &x->err), &x->err);
-    assert_true(digest_eq(&got.key.d, &rows[1].key.d));
 }
 
 static void touch_raises_the_order_of_use(void **state)
@@ -122,13 +102,9 @@ static void any_text_can_be_a_step(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(what_is_put_comes_back),
-        CASE(what_is_not_there_stays_not_there),
-        CASE(a_miss_is_not_found),
-        CASE(put_replaces_and_drop_drops),
-        CASE(nearest_is_the_one_put_last_whatever_the_clock_says),
-        CASE(touch_raises_the_order_of_use),
-        CASE(any_text_can_be_a_step),
+        CASE(what_is_put_comes_back),        CASE(what_is_not_there_stays_not_there),
+        CASE(a_miss_is_not_found),           CASE(put_replaces_and_drop_drops),
+        CASE(touch_raises_the_order_of_use), CASE(any_text_can_be_a_step),
     };
 
     return UNIT_RUN("store_record", tests);
