@@ -5,6 +5,7 @@
  */
 #include "image/listing.h"
 #include "image/listing_internal.h"
+#include "image/listing_writer.h"
 #include "image/resolve_internal.h"
 
 #include "base/mem.h"
@@ -241,40 +242,6 @@ void listing_builder_remove(struct listing_builder *b, const char *path)
 
 /* ---- Adding ---- */
 
-static int bad_entry(struct err *err, const struct entry *e, const char *what)
-{
-    return err_set(err, ERR_CORRUPT, "'%s': %s", e->path, what);
-}
-
-static bool path_ok(const char *path)
-{
-    size_t n = strlen(path);
-    return n <= LISTING_PATH_MAX && (n == 0 || path_components_ok(path, n));
-}
-
-static int check_entry(const struct entry *e, struct err *err)
-{
-    if (e->path == NULL || !path_ok(e->path))
-        return err_set(err, ERR_CORRUPT, "'%.256s': not a clean path", e->path ? e->path : "");
-    if (strchr("fdlcbpw", e->type) == NULL || e->type == '\0')
-        return bad_entry(err, e, "unknown type");
-    if (e->path[0] == '\0' && e->type != ENTRY_DIR && !(e->type == ENTRY_WHITEOUT && e->opaque))
-        return bad_entry(err, e, "the root is no directory");
-    if (e->type == ENTRY_LINK &&
-        (e->target == NULL || *e->target == '\0' || strlen(e->target) > LISTING_PATH_MAX))
-        return bad_entry(err, e, "symbolic link with a bad target");
-    if (e->mtime_ns > 999999999 || e->mode > 07777)
-        return bad_entry(err, e, "bad mode or time");
-    if (e->n_xattrs > LISTING_XATTRS_MAX)
-        return bad_entry(err, e, "too many xattrs");
-    for (size_t i = 0; i < e->n_xattrs; i++) {
-        size_t n = strlen(e->xattrs[i].name);
-        if (n == 0 || n > 255 || e->xattrs[i].len > LISTING_XATTR_MAX)
-            return bad_entry(err, e, "bad xattr");
-    }
-    return 0;
-}
-
 static int xattr_cmp(const void *a, const void *b)
 {
     const struct entry_xattr *x = a, *y = b;
@@ -311,28 +278,14 @@ static int count_kept(struct listing_builder *b, const struct entry *e, struct e
     return 0;
 }
 
-/* Only what the type has a use for, so that equal entries are equal bytes. */
 static uint32_t inode_add(struct listing_builder *b, const struct entry *e)
 {
     MEM_ROOM(b->inodes, b->n_inodes, b->cap_inodes);
     struct inode *o = &b->inodes[b->n_inodes];
-    *o = (struct inode){ .e = { .type = e->type,
-                                .mode = e->type == ENTRY_LINK ? 0777 : e->mode,
-                                .uid = e->uid,
-                                .gid = e->gid,
-                                .mtime = e->mtime,
-                                .mtime_ns = e->mtime_ns } };
-    if (e->type == ENTRY_FILE) {
-        o->e.size = e->size;
-        o->e.content = e->content;
-        if (e->inline_data && e->size <= LISTING_INLINE_MAX)
-            o->e.inline_data = mem_dup(e->inline_data, e->size);
-    } else if (e->type == ENTRY_LINK) {
-        o->e.target = str_dup(e->target);
-    } else if (e->type == ENTRY_CHAR || e->type == ENTRY_BLOCK) {
-        o->e.dev_major = e->dev_major;
-        o->e.dev_minor = e->dev_minor;
-    }
+    *o = (struct inode){ .e = entry_plain(e) };
+    if (o->e.inline_data)
+        o->e.inline_data = mem_dup(e->inline_data, e->size);
+    o->e.target = str_dup(o->e.target);
     copy_xattrs(&o->e, e);
     return (uint32_t)b->n_inodes++;
 }
@@ -350,7 +303,7 @@ static int add_whiteout(struct listing_builder *b, uint32_t i, const struct entr
 {
     struct node *c = &b->nodes[i];
     if (e->opaque && (!may_hold(b, c) || c->link))
-        return bad_entry(err, e, "an opaque marker for what is no directory");
+        return entry_bad(err, e, "an opaque marker for what is no directory");
     b->n -= counts(c);
     if (e->opaque)
         c->opaque = true;
@@ -379,13 +332,13 @@ static void place(struct listing_builder *b, uint32_t i, uint32_t inode, char *l
 static int add_hardlink(struct listing_builder *b, uint32_t i, const struct entry *e,
                         struct err *err)
 {
-    if (!path_ok(e->hardlink) || *e->hardlink == '\0')
-        return bad_entry(err, e, "hard link to what is no clean path");
+    if (!path_is_clean(e->hardlink) || *e->hardlink == '\0')
+        return entry_bad(err, e, "hard link to what is no clean path");
     uint32_t to = node_find(b, e->hardlink);
     if (to == i)
-        return bad_entry(err, e, "hard link to itself");
+        return entry_bad(err, e, "hard link to itself");
     if (to != LISTING_NONE && is_kind(b, &b->nodes[to], ENTRY_DIR))
-        return bad_entry(err, e, "hard link to a directory");
+        return entry_bad(err, e, "hard link to a directory");
     if (to != LISTING_NONE && b->nodes[to].inode != LISTING_NONE)
         place(b, i, b->nodes[to].inode, NULL);
     else
@@ -396,7 +349,7 @@ static int add_hardlink(struct listing_builder *b, uint32_t i, const struct entr
 int listing_builder_add(struct listing_builder *b, const struct entry *e, struct err *err)
 {
     uint32_t i = ROOT;
-    if (check_entry(e, err) < 0 || node_make(b, e->path, &i, err) < 0)
+    if (entry_check(e, err) < 0 || node_make(b, e->path, &i, err) < 0)
         return err->code;
     if (b->n_inodes >= NODES_MAX)
         return err_set(err, ERR_CORRUPT, "listing: more than %u entries", LISTING_ENTRIES_MAX);
@@ -408,7 +361,7 @@ int listing_builder_add(struct listing_builder *b, const struct entry *e, struct
         return err->code;
     uint32_t inode = inode_add(b, e);
     if (duplicate_xattr(&b->inodes[inode]))
-        return bad_entry(err, e, "the same xattr twice");
+        return entry_bad(err, e, "the same xattr twice");
     place(b, i, inode, NULL);
     if (e->type == ENTRY_DIR && e->opaque)
         b->nodes[i].opaque = true;
@@ -484,15 +437,6 @@ int listing_builder_add_member(struct listing_builder *b, const struct entry *e,
 
 /* ---- Writing ---- */
 
-struct writer {
-    struct listing_builder *b;
-    struct buf *records, *xattrs, *pool;
-    struct hasher *hasher;
-    struct buf path;
-    uint32_t n, n_xattrs;
-    uint64_t total_size;
-};
-
 static void node_path(const struct listing_builder *b, uint32_t i, struct buf *ret)
 {
     AUTO(strv_release) struct strv names = STRV_INIT;
@@ -544,99 +488,20 @@ static int bind_link(struct listing_builder *b, uint32_t i, struct err *err)
     return code;
 }
 
-static int pool_add(struct writer *w, const void *p, size_t n, uint32_t *ret, struct err *err)
-{
-    if (w->pool->len + n + 1 > UINT32_MAX)
-        return err_set(err, ERR_CORRUPT, "listing: more than 4 GiB of names");
-    *ret = (uint32_t)w->pool->len;
-    buf_add(w->pool, p, n);
-    buf_addc(w->pool, '\0');
-    return 0;
-}
+/* Where the tree's walk is. */
+struct walk {
+    struct listing_builder *b;
+    struct listing_writer *w;
+    struct buf path;
+};
 
-static int put_xattrs(struct writer *w, const struct entry *e, uint8_t *r, struct err *err)
+static int put_record(struct walk *w, const struct entry *e, struct inode *o, struct err *err)
 {
-    uint32_t name = 0, value = 0;
-    if (e->n_xattrs == 0)
-        return 0;
-    put16(r + REC_N_XATTRS, (uint16_t)e->n_xattrs);
-    put32(r + REC_XATTRS, w->n_xattrs);
-    for (size_t i = 0; i < e->n_xattrs; i++) {
-        const struct entry_xattr *x = &e->xattrs[i];
-        uint8_t row[XATTR_LEN];
-        if (pool_add(w, x->name, strlen(x->name), &name, err) < 0 ||
-            pool_add(w, x->value, x->len, &value, err) < 0)
-            return err->code;
-        put32(row + XATTR_NAME, name);
-        put32(row + XATTR_VALUE, value);
-        put32(row + XATTR_VALUE_LEN, (uint32_t)x->len);
-        buf_add(w->xattrs, row, sizeof(row));
-        w->n_xattrs++;
-    }
-    return 0;
-}
-
-/* What is common to all names of one inode. */
-static int put_inode(struct writer *w, const struct entry *e, uint8_t *r, struct err *err)
-{
-    uint32_t a = e->dev_major, b = e->dev_minor;
-    put16(r + REC_MODE, e->mode);
-    r[REC_TYPE] = (uint8_t)e->type;
-    r[REC_FLAGS] = e->opaque ? FLAG_OPAQUE : 0;
-    put32(r + REC_UID, e->uid);
-    put32(r + REC_GID, e->gid);
-    put32(r + REC_MTIME_NS, e->mtime_ns);
-    put64(r + REC_SIZE, e->size);
-    put64(r + REC_MTIME, (uint64_t)e->mtime);
-    memcpy(r + REC_CONTENT, e->content.b, DIGEST_LEN);
-    if (e->target) {
-        b = (uint32_t)strlen(e->target);
-        if (pool_add(w, e->target, b, &a, err) < 0)
-            return err->code;
-    } else if (e->inline_data) {
-        r[REC_FLAGS] |= FLAG_INLINE;
-        if (pool_add(w, e->inline_data, e->size, &b, err) < 0)
-            return err->code;
-    }
-    put32(r + REC_A, a);
-    put32(r + REC_B, b);
-    return put_xattrs(w, e, r, err);
-}
-
-/* A further name: the first one's record, pointing to it. */
-static void put_again(struct writer *w, const struct inode *o, uint8_t *r)
-{
-    const char *first = w->records->data + (size_t)(o->record - 1) * REC_LEN;
-    memcpy(r + REC_MODE, first + REC_MODE, REC_LEN - REC_MODE);
-    put32(r + REC_A, o->record);
-}
-
-static int put_record(struct writer *w, const struct node *c, const struct entry *e,
-                      struct inode *o, struct err *err)
-{
-    uint8_t r[REC_LEN] = { 0 };
-    uint32_t path = 0;
-    struct entry named = *e;
-    if (w->n >= LISTING_ENTRIES_MAX)
-        return err_set(err, ERR_CORRUPT, "listing: more than %u entries", LISTING_ENTRIES_MAX);
-    named.opaque = e->type == ENTRY_DIR && (c->whiteout || c->opaque);
-    if (w->path.len > 0 && pool_add(w, w->path.data, w->path.len, &path, err) < 0)
+    uint32_t first = o && e->type == ENTRY_FILE ? o->record : 0;
+    if (writer_put(w->w, buf_str(&w->path), w->path.len, e, first, err) < 0)
         return err->code;
-    put32(r + REC_PATH, path);
-    put16(r + REC_PATH_LEN, (uint16_t)w->path.len);
-    if (o && o->record && e->type == ENTRY_FILE) {
-        put_again(w, o, r);
-    } else {
-        if (put_inode(w, e, r, err) < 0)
-            return err->code;
-        if (__builtin_add_overflow(w->total_size, e->size, &w->total_size))
-            return err_set(err, ERR_CORRUPT, "'%s': size too large", buf_str(&w->path));
-        if (o)
-            o->record = w->n + 1;
-    }
-    entry_hash(w->hasher, &named, buf_str(&w->path));
-    buf_add(w->records, r, sizeof(r));
-    w->n++;
+    if (o && o->record == 0)
+        o->record = writer_len(w->w);
     return 0;
 }
 
@@ -647,7 +512,7 @@ static const struct entry bare_whiteout = { .path = "", .type = ENTRY_WHITEOUT }
 
 static bool holds_any(const struct listing_builder *b, const struct node *c);
 
-static int put_node(struct writer *w, uint32_t i, struct err *err)
+static int put_node(struct walk *w, uint32_t i, struct err *err)
 {
     struct listing_builder *b = w->b;
     struct node *c = &b->nodes[i];
@@ -659,14 +524,14 @@ static int put_node(struct writer *w, uint32_t i, struct err *err)
         e.opaque = e.type == ENTRY_DIR && (c->whiteout || c->opaque);
         if (e.type != ENTRY_DIR && holds_any(b, c))
             return err_set(err, ERR_CORRUPT, "'%s': not a directory", buf_str(&w->path));
-        return put_record(w, c, &e, o, err);
+        return put_record(w, &e, o, err);
     }
     if (c->opaque || (c->whiteout && holds_any(b, c))) {
         struct entry e = bare_dir;
         e.opaque = true;
-        return put_record(w, c, &e, NULL, err);
+        return put_record(w, &e, NULL, err);
     }
-    return c->whiteout ? put_record(w, c, &bare_whiteout, NULL, err) : 0;
+    return c->whiteout ? put_record(w, &bare_whiteout, NULL, err) : 0;
 }
 
 /* Whether any entry is below; names that nothing was ever put at don't count. */
@@ -718,7 +583,7 @@ static void push_children(struct listing_builder *b, uint32_t i, uint32_t **stac
 }
 
 /* Sets w's path to the node's: its parent's was written just before, or is a prefix of what was. */
-static void enter(struct writer *w, const size_t *ends, size_t depth, uint32_t i)
+static void enter(struct walk *w, const size_t *ends, size_t depth, uint32_t i)
 {
     const struct node *c = &w->b->nodes[i];
     buf_truncate(&w->path, depth > 1 ? ends[depth - 1] : 0);
@@ -727,7 +592,7 @@ static void enter(struct writer *w, const size_t *ends, size_t depth, uint32_t i
     buf_add(&w->path, w->b->names.data + c->name, c->name_len);
 }
 
-static int put_all(struct writer *w, struct err *err)
+static int put_all(struct walk *w, struct err *err)
 {
     AUTO(mem_free) uint32_t *stack = NULL;
     AUTO(mem_free) size_t *ends = NULL;  /* of the path, for each depth */
@@ -753,54 +618,17 @@ static int put_all(struct writer *w, struct err *err)
     }
 }
 
-static void put_head(const struct writer *w, const struct content_id *id, uint8_t head[HEAD_LEN])
-{
-    memcpy(head, LISTING_MAGIC, HEAD_VERSION);
-    put32(head + HEAD_VERSION, LISTING_VERSION);
-    put32(head + HEAD_ENTRIES, w->n);
-    put32(head + HEAD_XATTRS, w->n_xattrs);
-    put32(head + HEAD_POOL, (uint32_t)w->pool->len);
-    put64(head + HEAD_TOTAL, w->total_size);
-    memcpy(head + HEAD_ID, id->d.b, DIGEST_LEN);
-}
-
-static void assemble(const struct writer *w, const struct content_id *id, struct buf *ret)
-{
-    uint8_t head[HEAD_LEN], tail[TAIL_LEN];
-    put_head(w, id, head);
-    buf_clear(ret);
-    buf_room(ret, HEAD_LEN + w->records->len + w->xattrs->len + w->pool->len + TAIL_LEN);
-    buf_add(ret, head, HEAD_LEN);
-    buf_add(ret, w->records->data, w->records->len);
-    buf_add(ret, w->xattrs->data, w->xattrs->len);
-    buf_add(ret, w->pool->data, w->pool->len);
-    put64(tail, quick_hash(ret->data, ret->len, 0));
-    buf_add(ret, tail, TAIL_LEN);
-}
-
 int listing_builder_write(struct listing_builder *b, struct buf *ret, struct content_id *ret_id,
                           struct err *err)
 {
-    AUTO(buf_release) struct buf records = BUF_INIT;
-    AUTO(buf_release) struct buf xattrs = BUF_INIT;
-    AUTO(buf_release) struct buf pool = BUF_INIT;
-    AUTO(hasher_free) struct hasher *hasher = hasher_new();
-    struct writer w = {
-        .b = b, .records = &records, .xattrs = &xattrs, .pool = &pool, .hasher = hasher
-    };
-    struct content_id id;
-
+    AUTO(listing_writer_free) struct listing_writer *writer = listing_writer_new();
+    struct walk w = { .b = b, .w = writer };
     for (size_t i = 0; i < b->n_inodes; i++)
         b->inodes[i].record = 0;
-    hasher_add(hasher, LISTING_RECIPE, sizeof(LISTING_RECIPE));
-    buf_addc(&pool, '\0');
     int code = put_all(&w, err);
     buf_release(&w.path);
     if (code < 0)
         return code;
-    hasher_end(hasher, &id.d);
-    assemble(&w, &id, ret);
-    if (ret_id)
-        *ret_id = id;
+    listing_writer_end(writer, ret, ret_id);
     return 0;
 }

@@ -174,6 +174,21 @@ static inline int path_cmp_n(const char *a, size_t a_len, const char *b, size_t 
 /* The components of p, n bytes: none empty, "." or "..", no NUL. n is not 0. */
 bool path_components_ok(const char *p, size_t n);
 
+/* Of the whole: "" or clean, not too long. */
+bool path_is_clean(const char *path);
+/* ERR_CORRUPT, unless path, type and sizes are what a listing can hold. */
+int entry_check(const struct entry *e, struct err *err);
+int entry_bad(struct err *err, const struct entry *e, const char *what);
+/* Only what the type has a use for, so that equal entries are equal bytes. Paths are not in it,
+ * xattrs and strings are e's. */
+struct entry entry_plain(const struct entry *e);
+
+/* listing_writer.c: the next record. first: 1 + the record that it is a further name of, or 0. */
+struct listing_writer;
+int writer_put(struct listing_writer *w, const char *path, size_t len, const struct entry *e,
+               uint32_t first, struct err *err);
+uint32_t writer_len(const struct listing_writer *w);
+
 /* The names of the numbers, for what only this folder asks. */
 const char *listing_path(const struct listing *l, size_t i, size_t *ret_len);
 enum entry_type listing_type(const struct listing *l, size_t i);
