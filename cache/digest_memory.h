@@ -1,16 +1,22 @@
 /*
- * What the files of one context last hashed to, remembered by (device, inode,
- * size, mtime, ctime): an unchanged file is not read again. Same size and same
- * mtime is not enough: the ctime decides, and a file whose ctime lies within
- * the clock's granularity of the moment it was hashed is not remembered at all
- * (git's rule for "racily clean" entries; BuildKit #4950 is what happens
- * without). Each row carries an XXH3 check of itself; a damaged or foreign
- * file is an empty memory.
+ * What the files of one context last hashed to, remembered by (file system,
+ * inode, size, mtime, ctime, mode): an unchanged file is not read again. Same
+ * size and same mtime is not enough: the ctime decides, which nobody can set.
+ * So a file is remembered only where the ctime can be trusted:
  *
- *     memory_open -> memory_find* -> memory_put* (all rows of this scan) -> memory_save ->
- * memory_free
+ * - not when it lies within the clock's granularity of the moment the file was hashed, or after
+ *   that moment (git's rule for "racily clean" entries; BuildKit #4950 is what happens without);
+ *   where a server's clock gives the times, within an hour;
+ * - not on a file system that makes the ctime up (FAT, FUSE, images that are only read);
+ * - and nothing at all when the clock stands before the moment of the last save.
  *
- * One thread. Lives in the store's memory/ directory, one file a context.
+ * A number of a device that comes back for another file system is told by the file system's id.
+ * Each row carries an XXH3 check of itself; a damaged or foreign file is an empty memory. Rows that
+ * no scan met for a month go.
+ *
+ *     memory_open -> memory_find* (any thread) -> memory_put* -> memory_save -> memory_free
+ *
+ * Lives in the store's memory/ directory, one file a context.
  */
 #ifndef SHALE_CACHE_DIGEST_MEMORY_H
 #define SHALE_CACHE_DIGEST_MEMORY_H
@@ -21,20 +27,26 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+/* The file system that a file is on. */
+struct volume {
+    uint64_t dev, id;  /* id: its own, from statfs */
+    int64_t margin_ns; /* how long ago a change must be to be certain; < 0: nothing is */
+};
+/* Of a directory that is open. */
+void volume_of(int fd, const struct stat *st, struct volume *ret);
+
 struct memory;
 void memory_free(struct memory *m);
 DEFINE_AUTO(struct memory, memory_free);
 /* name: one file name in dirfd. Never fails: what cannot be read is empty. */
 struct memory *memory_open(int dirfd, const char *name) OWNED(memory_free);
-/* True: the file is as it was when hashed; *ret_plain: it had no xattrs then. */
-bool memory_find(const struct memory *m, const struct stat *st, struct digest *ret,
-                 bool *ret_plain);
-/* hashed_ns: wall clock in ns just before the file's bytes were read. */
-void memory_put(struct memory *m, const struct stat *st, const struct digest *d, bool plain,
-                int64_t hashed_ns);
-/* Takes a row that memory_find gave over into the new table. */
-void memory_keep(struct memory *m, const struct stat *st);
-/* Replaces the file when anything was put or dropped. */
+/* True: the file is as it was when hashed; *ret_plain: it had no xattrs then. Any thread. */
+bool memory_find(const struct memory *m, const struct volume *v, const struct stat *st,
+                 struct digest *ret, bool *ret_plain);
+/* hashed_ns: wall clock in ns just before the file's bytes and xattrs were read. */
+void memory_put(struct memory *m, const struct volume *v, const struct stat *st,
+                const struct digest *d, bool plain, int64_t hashed_ns);
+/* Replaces the file when something was put; what was found stays. */
 int memory_save(struct memory *m, struct err *err);
 
 #endif

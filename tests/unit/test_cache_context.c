@@ -319,25 +319,230 @@ static void a_damaged_memory_is_an_empty_one(void **state)
     struct err err = ERR_INIT;
     put(p, "a", "1");
     assert_int_equal(fstatat(p->fd, "ctx/a", &st, 0), 0);
+    struct volume v = { .dev = st.st_dev };
     digest_of("1", 1, &d);
     {
         AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
-        memory_put(m, &st, &d, true, INT64_MAX);
+        memory_put(m, &v, &st, &d, true, INT64_MAX);
         assert_ok(memory_save(m, &err), &err);
     }
     {
         AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
-        assert_true(memory_find(m, &st, &got, &plain));
+        assert_true(memory_find(m, &v, &st, &got, &plain));
         assert_true(digest_eq(&d, &got));
         st.st_ctim.tv_nsec ^= 1;
-        assert_false(memory_find(m, &st, &got, &plain));
+        assert_false(memory_find(m, &v, &st, &got, &plain));
         st.st_ctim.tv_nsec ^= 1;
     }
     AUTO(fd_close) int fd = openat(p->fd, "memory", O_RDWR);
     char byte = 0x5a;
-    assert_int_equal(pwrite(fd, &byte, 1, 24 + 45), 1); /* within the row's digest */
+    assert_int_equal(pwrite(fd, &byte, 1, 40 + 70), 1); /* within the row's digest */
     AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
-    assert_false(memory_find(m, &st, &got, &plain));
+    assert_false(memory_find(m, &v, &st, &got, &plain));
+}
+
+/* ---- Several threads ---- */
+
+static void put_many(const struct place *p)
+{
+    for (int i = 0; i < 400; i++) {
+        AUTO(mem_free) char *path = str_printf("d%d/e%d/f.%d", i % 7, i % 40, i);
+        put(p, path, path);
+    }
+}
+
+static void threads_do_not_change_what_is_found(void **state)
+{
+    struct place *p = *state;
+    put_many(p);
+    const unsigned n_threads[] = { 1, 8 };
+    struct content_id ids[2];
+    for (size_t i = 0; i < 2; i++) {
+        pool_free(p->pool);
+        p->pool = pool_new(n_threads[i]);
+        AUTO(context_free) struct context *c = open_ctx(p, "d3\n!d3/e3\nd4/*/f.1*\n");
+        const struct listing *l = scan(c, "");
+        struct err err = ERR_INIT;
+        ids[i] = *listing_content_id(l);
+        assert_ok(listing_verify(l, &err), &err);
+        assert_true(listing_len(l) > 300);
+        assert_true(listing_find(l, "d3/e3/f.3", NULL));
+        assert_false(listing_find(l, "d3/e10", NULL));
+        assert_false(listing_find(l, "d4/e11/f.11", NULL));
+    }
+    assert_true(digest_eq(&ids[0].d, &ids[1].d));
+}
+
+static void a_large_file_is_hashed_whole(void **state)
+{
+    const struct place *p = *state;
+    const size_t sizes[] = { 4 << 20, (4 << 20) - 1, (9 << 20) + 17, 128 << 10, 0 };
+    AUTO(mem_free) char *text = mem_alloc((9 << 20) + 18);
+    for (size_t i = 0; i < (9 << 20) + 18; i++)
+        text[i] = (char)('a' + i * 2654435761u % 23);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct digest want;
+        struct entry e;
+        char saved = text[sizes[i]];
+        text[sizes[i]] = '\0';
+        put(p, "large", text);
+        text[sizes[i]] = saved;
+        digest_of(text, sizes[i], &want);
+        AUTO(context_free) struct context *c = open_ctx(p, NULL);
+        assert_true(listing_find(scan(c, ""), "large", &e));
+        assert_int_equal(e.size, sizes[i]);
+        assert_true(digest_eq(&e.content, &want));
+    }
+}
+
+/* What root may not do either: reading as somebody else. */
+static int scan_as_nobody(struct place *p, struct err *err)
+{
+    AUTO(mem_free) char *store = str_printf("%s/store", p->path);
+    AUTO(mem_free) char *memory = str_printf("%s/store/memory", p->path);
+    AUTO(strv_release) struct strv wants = STRV_INIT;
+    const struct listing *l;
+    bool root = geteuid() == 0;
+    AUTO(context_free) struct context *c = open_ctx(p, NULL);
+    strv_add(&wants, "");
+    mkdir(memory, 0700);
+    assert_int_equal(chmod(p->path, 0755), 0);
+    assert_int_equal(chmod(store, 0755), 0);
+    assert_int_equal(root ? chown(memory, 65534, 65534) : 0, 0);
+    assert_int_equal(root ? seteuid(65534) : 0, 0);
+    int rc = context_scan(c, &wants, &l, err);
+    assert_int_equal(root ? seteuid(0) : 0, 0);
+    return rc;
+}
+
+static void the_error_does_not_depend_on_the_threads(void **state)
+{
+    struct place *p = *state;
+    put_many(p);
+    put(p, "d1/small", "x");
+    put(p, "d5/large", "xxx");
+    assert_int_equal(fchmodat(p->fd, "ctx/d1/small", 0, 0), 0);
+    assert_int_equal(fchmodat(p->fd, "ctx/d5/large", 0, 0), 0);
+    pool_free(p->pool);
+    p->pool = pool_new(8);
+    for (int i = 0; i < 40; i++) {
+        struct err err = ERR_INIT;
+        if (i == 20) {
+            assert_int_equal(fchmodat(p->fd, "ctx/d6", 0, 0), 0);
+            assert_int_equal(fchmodat(p->fd, "ctx/d2/e2", 0, 0), 0);
+        }
+        assert_int_equal(scan_as_nobody(p, &err), ERR_IO);
+        const char *want = i < 20 ? "cannot open 'd5/large' in the context"
+                                  : "cannot open directory 'd2/e2' of the context";
+        assert_int_equal(strncmp(err.msg, want, strlen(want)), 0);
+    }
+    assert_int_equal(fchmodat(p->fd, "ctx/d6", 0755, 0), 0);
+    assert_int_equal(fchmodat(p->fd, "ctx/d2/e2", 0755, 0), 0);
+}
+
+/* ---- The memory ---- */
+
+static void what_another_build_does_not_look_at_stays_remembered(void **state)
+{
+    const struct place *p = *state;
+    struct context_counts counts;
+    put(p, "a/x", "1");
+    put(p, "b/y", "2");
+    settle();
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) {
+            put(p, "a/x", "3");
+            settle();
+        }
+        AUTO(context_free) struct context *c = open_ctx(p, NULL);
+        scan(c, i == 1 ? "a" : "");
+        context_counts(c, &counts);
+        assert_int_equal(counts.read_files, i == 0 ? 2 : i == 1 ? 1 : 0);
+    }
+}
+
+/* Whether a file of that volume and change time, hashed then, is known afterwards. */
+static bool is_remembered(const struct place *p, struct volume v, struct timespec ctime,
+                          int64_t hashed_ns)
+{
+    struct stat st = { .st_dev = 7, .st_ino = 8, .st_mode = S_IFREG | 0644, .st_size = 9 };
+    struct digest d, got;
+    struct err err = ERR_INIT;
+    bool plain;
+    st.st_ctim = st.st_mtim = ctime;
+    digest_of("1", 1, &d);
+    unlinkat(p->fd, "memory", 0);
+    {
+        AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
+        memory_put(m, &v, &st, &d, true, hashed_ns);
+        assert_ok(memory_save(m, &err), &err);
+    }
+    AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
+    struct volume other = v;
+    other.id++; /* the number of the device is another file system's now */
+    assert_false(memory_find(m, &other, &st, &got, &plain));
+    return memory_find(m, &v, &st, &got, &plain);
+}
+
+static void only_what_changed_long_enough_ago_is_remembered(void **state)
+{
+    const struct place *p = *state;
+    const int64_t s = 1000000000, hour = 3600 * s, at = 1700000000 * s;
+    const struct timespec fine = { 1700000000, 1000000 }, coarse = { 1700000000, 0 };
+    struct volume local = { .dev = 7, .margin_ns = s / 10 };
+    struct volume server = { .dev = 7, .margin_ns = hour };
+    struct volume unsure = { .dev = 7, .margin_ns = -1 };
+    struct volume other = { .dev = 6, .margin_ns = s / 10 };
+    assert_false(is_remembered(p, local, fine, at));
+    assert_false(is_remembered(p, local, fine, at + s / 20));
+    assert_true(is_remembered(p, local, fine, at + s / 5));
+    assert_false(is_remembered(p, local, coarse, at + 2 * s));
+    assert_true(is_remembered(p, local, coarse, at + 4 * s));
+    assert_false(is_remembered(p, server, fine, at + hour / 2));
+    assert_true(is_remembered(p, server, fine, at + 2 * hour));
+    assert_false(is_remembered(p, unsure, fine, at + 100 * hour));
+    assert_false(is_remembered(p, other, fine, at + 100 * hour));
+    /* from the future: the clock was set back, or is another's */
+    assert_false(is_remembered(p, local, fine, at - s));
+    assert_false(is_remembered(p, server, fine, at - 100 * hour));
+}
+
+static void nothing_is_remembered_when_the_clock_was_set_back(void **state)
+{
+    const struct place *p = *state;
+    struct volume v = { .dev = 7 };
+    struct timespec t = { 1700000000, 1 };
+    const int64_t hashed = 1700000001LL * 1000000000;
+    assert_true(is_remembered(p, v, t, hashed));
+    AUTO(fd_close) int fd = openat(p->fd, "memory", O_RDWR);
+    int64_t head[5]; /* magic, rows, time of the save, check */
+    struct err err = ERR_INIT;
+    size_t n;
+    assert_ok(fd_read_full(fd, head, sizeof(head), &n, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        head[3] += i == 0 ? -1000000000 : 3600 * 1000000000LL;
+        head[4] = (int64_t)quick_hash(head, 32, 0x7368616c65ULL);
+        assert_int_equal(pwrite(fd, head, sizeof(head), 0), sizeof(head));
+        struct stat st = { .st_dev = 7, .st_ino = 8, .st_mode = S_IFREG | 0644, .st_size = 9 };
+        struct digest got;
+        bool plain;
+        st.st_ctim = st.st_mtim = t;
+        AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
+        assert_int_equal(memory_find(m, &v, &st, &got, &plain), i == 0);
+    }
+}
+
+static void a_file_system_that_makes_change_times_up_is_not_trusted(void **state UNUSED)
+{
+    struct volume v;
+    struct stat st;
+    AUTO(fd_close) int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &st), 0);
+    volume_of(fd, &st, &v);
+    assert_int_equal(v.dev, st.st_dev);
+    assert_true(v.margin_ns < 0);
+    volume_of(-1, &st, &v); /* nothing is known of it */
+    assert_true(v.margin_ns < 0);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -358,6 +563,13 @@ int main(void)
         CASE(normalized_modes_are_those_that_git_keeps),
         CASE(times_are_not_in_the_content_id),
         CASE(a_damaged_memory_is_an_empty_one),
+        CASE(threads_do_not_change_what_is_found),
+        CASE(a_large_file_is_hashed_whole),
+        CASE(the_error_does_not_depend_on_the_threads),
+        CASE(what_another_build_does_not_look_at_stays_remembered),
+        CASE(only_what_changed_long_enough_ago_is_remembered),
+        CASE(nothing_is_remembered_when_the_clock_was_set_back),
+        CASE(a_file_system_that_makes_change_times_up_is_not_trusted),
     };
     return UNIT_RUN("cache_context", tests);
 }
