@@ -34,7 +34,7 @@ static const struct layer *renamed(void *arg, struct err *err)
     struct one_file *f = arg;
     AUTO(view_free) struct view *nothing = view_new(NULL, 0);
     AUTO(plan_free) struct layer_plan *p = plan_new(f->b->store, nothing, 0, 0, 0);
-    struct origin o = { .kind = ORIGIN_LAYER, .path = str_dup(f->e.path), .layer = f->layer };
+    struct origin o = { .kind = ORIGIN_LAYER, .path = f->e.path, .layer = f->layer };
     struct entry e = f->e;
     e.path = FILE_NAME;
     return plan_put(p, &e, &o, err) < 0 ? NULL : plan_make(p, err);

@@ -177,7 +177,7 @@ static int take_target(struct unpack *u, const char *path, const char *to, const
     if (!plan_find(u->c->plan, target, &e) || !view_find(u->c->below, target, &e, &layer) ||
         e.type == ENTRY_DIR)
         return err_set(err, ERR_USAGE, "'%s': hard link to '%s', which is no file there", path, to);
-    struct origin o = { .kind = ORIGIN_LAYER, .path = str_dup(target), .layer = s->layers[layer] };
+    struct origin o = { .kind = ORIGIN_LAYER, .path = target, .layer = s->layers[layer] };
     e.path = target;
     return plan_put(u->c->plan, &e, &o, err);
 }

@@ -78,11 +78,15 @@ struct frame {
 
 struct subtree {
     struct copy *c;
-    const char *top;   /* the source directory, in its view */
-    const char *dest;  /* where its contents go */
-    struct map *names; /* "layer:path" of files with several names -> place of the first one */
+    const char *top;  /* the source directory, in its view */
+    const char *dest; /* where its contents go */
+    struct map
+        *names; /* "layer:path" of files -> place of the first name; NULL: none has several */
     struct frame *frames;
     size_t n, cap;
+    struct buf path; /* where the entry at hand goes */
+    uint8_t *states; /* of the entry at hand, states_len bytes */
+    size_t states_len;
 };
 
 static void pop(struct subtree *t)
@@ -99,6 +103,8 @@ static void subtree_release(struct subtree *t)
         pop(t);
     mem_free(t->frames);
     map_free(t->names);
+    buf_release(&t->path);
+    mem_free(t->states);
 }
 DEFINE_AUTO_VALUE(struct subtree, subtree_release);
 
@@ -108,10 +114,11 @@ static size_t state_sizes(const struct copy *c, size_t *ret_exclude_at)
     return *ret_exclude_at + (c->exclude ? ignore_state_size(c->exclude) : 0);
 }
 
-/* Whether the patterns take rel; states (state_sizes of them) are for what is below it. */
-static bool is_taken(const struct subtree *t, const char *rel, uint8_t *states)
+/* Whether the patterns take rel; t->states are for what is below it. */
+static bool is_taken(const struct subtree *t, const char *rel)
 {
     const struct copy *c = t->c;
+    uint8_t *states = t->states;
     const uint8_t *above = t->n > 0 ? t->frames[t->n - 1].states : NULL;
     size_t at;
     bool takes = true;
@@ -143,6 +150,8 @@ static int put_way(struct subtree *t, struct frame *f, struct err *err)
 static bool find_linked(struct subtree *t, const struct entry *e, size_t layer, const char *path,
                         const char **ret_first)
 {
+    if (t->names == NULL)
+        return false;
     AUTO(mem_free) char *key = str_printf("%zu:%s", layer, e->hardlink ? e->hardlink : e->path);
     *ret_first = map_get(t->names, key);
     if (*ret_first == NULL)
@@ -153,11 +162,16 @@ static bool find_linked(struct subtree *t, const struct entry *e, size_t layer, 
 static int put_entry(struct subtree *t, const struct entry *e, size_t layer, const char *rel,
                      struct err *err)
 {
-    AUTO(mem_free) char *path = copy_below(t->dest, rel);
     const char *first;
     for (size_t i = 0; i < t->n; i++)
         if (!t->frames[i].is_put && put_way(t, &t->frames[i], err) < 0)
             return err->code;
+    buf_clear(&t->path);
+    buf_adds(&t->path, t->dest);
+    if (*t->dest != '\0')
+        buf_addc(&t->path, '/');
+    buf_adds(&t->path, rel);
+    const char *path = buf_str(&t->path);
     if (e->type == ENTRY_FILE && find_linked(t, e, layer, path, &first))
         return plan_link(t->c->plan, path, first, false, err);
     return put(t->c, e, layer, path, err);
@@ -167,14 +181,13 @@ static int put_entry(struct subtree *t, const struct entry *e, size_t layer, con
 static int put_below(void *arg, const struct entry *e, size_t layer, struct err *err)
 {
     struct subtree *t = arg;
-    size_t at, skip = strlen(t->top);
+    size_t skip = strlen(t->top);
     if (str_eq(e->path, t->top))
         return 0;
     const char *rel = e->path + (skip ? skip + 1 : 0);
     while (t->n > 0 && !path_is_below(rel, t->frames[t->n - 1].rel))
         pop(t);
-    AUTO(mem_free) uint8_t *states = mem_zalloc(state_sizes(t->c, &at) + 1);
-    bool taken = is_taken(t, rel, states);
+    bool taken = is_taken(t, rel);
     if (taken && put_entry(t, e, layer, rel, err) < 0)
         return err->code;
     if (e->type != ENTRY_DIR)
@@ -182,7 +195,7 @@ static int put_below(void *arg, const struct entry *e, size_t layer, struct err 
     MEM_ROOM(t->frames, t->n, t->cap);
     struct frame *f = &t->frames[t->n++];
     *f = (struct frame){ .rel = str_dup(rel), .e = *e, .layer = layer, .is_put = taken };
-    f->states = TAKE(states);
+    f->states = mem_dup(t->states, t->states_len);
     f->e.path = str_dup(e->path);
     return 0;
 }
@@ -236,7 +249,12 @@ int copy_dir(struct copy *c, const char *top, const char *dest, struct err *err)
     if (plan_dir(c->plan, dest, err) < 0)
         return err->code;
     AUTO(subtree_release)
-    struct subtree t = { .c = c, .top = top, .dest = dest, .names = map_new(mem_free) };
+    struct subtree t = { .c = c, .top = top, .dest = dest };
+    size_t at;
+    t.states_len = state_sizes(c, &at);
+    t.states = mem_zalloc(t.states_len);
+    if (files_have_links(&c->from, top))
+        t.names = map_new(mem_free);
     AUTO(mem_free) char *prefix = certain_prefix(c);
     AUTO(mem_free) char *from = NULL;
     if (walk_prefix(&t, prefix, &from, err) < 0)

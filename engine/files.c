@@ -113,9 +113,34 @@ int files_want(struct files *f, const struct strv *wants, struct err *err)
         return 0;
     if (contexts_scan(f->b, f->context, wants, &l, err) < 0)
         return err->code;
+    f->listing = l;
     view_free(f->view);
     f->view = view_new(&l, 1);
     return 0;
+}
+
+static bool has_links(const struct listing *l, const char *path)
+{
+    size_t i, end;
+    struct entry e;
+    if (!listing_range(l, path, &i, &end))
+        return false;
+    for (; i < end; i++) {
+        listing_at(l, i, &e);
+        if (e.type == ENTRY_FILE && e.hardlink != NULL)
+            return true;
+    }
+    return false;
+}
+
+bool files_have_links(const struct files *f, const char *path)
+{
+    if (f->context != NULL)
+        return has_links(f->listing, path);
+    for (size_t i = 0; i < f->n_layers; i++)
+        if (has_links(f->layers[i]->listing, path))
+            return true;
+    return false;
 }
 
 void files_origin(const struct files *f, const struct entry *e, size_t layer, struct origin *ret)
@@ -123,7 +148,7 @@ void files_origin(const struct files *f, const struct entry *e, size_t layer, st
     memset(ret, 0, sizeof(*ret));
     if (e->type == ENTRY_FILE)
         ret->kind = f->context != NULL ? ORIGIN_CONTEXT : ORIGIN_LAYER;
-    ret->path = str_dup(e->path);
+    ret->path = e->path;
     ret->context = f->context;
     ret->layer = f->context != NULL ? NULL : f->layers[layer];
 }

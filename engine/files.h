@@ -16,8 +16,9 @@
 
 struct files {
     struct build *b;
-    struct context *context;     /* borrowed; NULL: layers */
-    const struct layer **layers; /* lowest first */
+    struct context *context;       /* borrowed; NULL: layers */
+    const struct listing *listing; /* of the context, as far as it was asked for */
+    const struct layer **layers;   /* lowest first */
     size_t n_layers;
     struct view *view;       /* of what has been asked for; files_want makes it anew */
     char *shown;             /* for messages: from's word, or "context" */
@@ -39,7 +40,9 @@ int files_want(struct files *f, const struct strv *wants, struct err *err);
 /* "not found", as BuildKit says it, of a path without its leading slash. shown: as files.shown.
  * Returns the code. */
 int files_not_found(const char *shown, const char *path, struct err *err);
-/* Where an entry of the view comes from, and where a file's bytes are. */
+/* Whether there may be a file with several names at or below path (resolved). */
+bool files_have_links(const struct files *f, const char *path);
+/* Where an entry of the view comes from, and where a file's bytes are. Borrows the path. */
 void files_origin(const struct files *f, const struct entry *e, size_t layer, struct origin *ret);
 
 /*

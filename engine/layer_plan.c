@@ -8,32 +8,24 @@
 
 #define SET_GROUP_ID 02000
 
-static void origin_release(struct origin *o)
+void origin_release(struct origin *o)
 {
-    mem_free(o->path);
     buf_release(&o->bytes);
-}
-
-static void planned_free(void *arg)
-{
-    struct planned *x = arg;
-    mem_free(x->path);
-    mem_free(x->target);
-    strv_release(&x->children);
-    for (size_t i = 0; i < x->e.n_xattrs; i++) {
-        mem_free((void *)(uintptr_t)x->xattrs[i].name);
-        mem_free((void *)(uintptr_t)x->xattrs[i].value);
-    }
-    mem_free(x->xattrs);
-    origin_release(&x->origin);
-    mem_free(x);
 }
 
 void plan_free(struct layer_plan *p)
 {
+    struct planned *x;
     if (p == NULL)
         return;
-    map_free(p->planned);
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
+        if (!p->has_bytes)
+            break; /* nothing else is to be freed one by one */
+        origin_release(&x->origin);
+    }
+    plan_table_release(&p->table);
+    arena_release(&p->arena);
     mem_free(p->groups);
     content_free(p->content);
     fd_close(p->spool_fd);
@@ -51,7 +43,7 @@ struct layer_plan *plan_new(struct store *s, const struct view *below, uint32_t 
     p->dir_mtime = dir_mtime;
     p->dir_mode = 0755;
     p->owned = uid != 0 || gid != 0;
-    p->planned = map_new(planned_free);
+    plan_table_init(&p->table);
     p->spool_fd = -1;
     return p;
 }
@@ -68,12 +60,37 @@ void plan_new_owner(struct layer_plan *p, uint32_t uid, uint32_t gid)
     p->gid = gid;
 }
 
+static struct planned *find(const struct layer_plan *p, const char *path)
+{
+    return plan_table_find(&p->table, path, strlen(path));
+}
+
+/* How much of path is its directory's. */
+static size_t parent_len(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+/* The planned directory of path; the last one more often than not. */
+static struct planned *find_parent(struct layer_plan *p, const char *path)
+{
+    size_t n = parent_len(path);
+    struct planned *last = p->last_dir;
+    if (n == 0)
+        return NULL;
+    if (last == NULL || last->gone || last->path_len != n || memcmp(last->e.path, path, n) != 0)
+        p->last_dir = last = plan_table_find(&p->table, path, n);
+    return last;
+}
+
 bool plan_hides(const struct layer_plan *p, const char *path)
 {
-    AUTO(mem_free) char *above = str_dup(p->hides ? path : "");
-    for (char *slash; (slash = strrchr(above, '/')) != NULL;) {
-        *slash = '\0';
-        const struct planned *x = map_get(p->planned, above);
+    size_t n = p->hides ? strlen(path) : 0;
+    while (n > 0) {
+        const char *slash = memrchr(path, '/', n);
+        n = slash ? (size_t)(slash - path) : 0;
+        const struct planned *x = n > 0 ? plan_table_find(&p->table, path, n) : NULL;
         if (x != NULL && (x->e.type != ENTRY_DIR || x->e.opaque))
             return true;
     }
@@ -82,7 +99,7 @@ bool plan_hides(const struct layer_plan *p, const char *path)
 
 bool plan_find(const struct layer_plan *p, const char *path, struct entry *ret)
 {
-    const struct planned *x = map_get(p->planned, path);
+    const struct planned *x = find(p, path);
     if (x == NULL)
         return !plan_hides(p, path) && view_find(p->below, path, ret, NULL);
     if (ret != NULL)
@@ -90,56 +107,67 @@ bool plan_find(const struct layer_plan *p, const char *path, struct entry *ret)
     return true;
 }
 
-static struct planned *planned_of(const struct entry *e)
+static void set_entry(struct layer_plan *p, struct planned *x, const struct entry *e)
 {
-    struct planned *x = mem_zalloc(sizeof(*x));
+    const char *path = x->e.path;
+    struct entry_xattr *xattrs = NULL;
+    if (e->n_xattrs > 0)
+        xattrs = arena_alloc(&p->arena, e->n_xattrs * sizeof(*xattrs));
+    for (size_t i = 0; i < e->n_xattrs; i++) {
+        const struct entry_xattr *from = &e->xattrs[i];
+        xattrs[i].name = arena_str(&p->arena, from->name);
+        xattrs[i].value = arena_dup(&p->arena, from->value, from->len);
+        xattrs[i].len = from->len;
+    }
+    const char *target = arena_str(&p->arena, e->target);
     x->e = *e;
-    x->e.path = x->path = str_dup(e->path);
-    x->e.target = x->target = str_dup(e->target);
+    x->e.path = path;
+    x->e.target = target;
+    x->e.xattrs = xattrs;
     x->e.hardlink = NULL;
     x->e.inline_data = NULL;
-    x->xattrs = mem_calloc(e->n_xattrs + 1, sizeof(*x->xattrs));
-    for (size_t i = 0; i < e->n_xattrs; i++) {
-        x->xattrs[i].name = str_dup(e->xattrs[i].name);
-        x->xattrs[i].value = mem_dup(e->xattrs[i].value, e->xattrs[i].len);
-        x->xattrs[i].len = e->xattrs[i].len;
+}
+
+static void set_origin(struct layer_plan *p, struct planned *x, struct origin *o)
+{
+    origin_release(&x->origin);
+    memset(&x->origin, 0, sizeof(x->origin));
+    if (o == NULL)
+        return;
+    p->has_bytes = p->has_bytes || o->bytes.data != NULL;
+    x->origin = *o;
+    x->origin.path = arena_str(&p->arena, o->path);
+    memset(o, 0, sizeof(*o));
+}
+
+/* One that was not in the plan takes its place in its directory. */
+static void settle(struct layer_plan *p, struct planned *x)
+{
+    struct planned *above = find_parent(p, x->e.path);
+    x->above = above;
+    if (above != NULL && !x->is_child) {
+        x->next_child = above->children;
+        above->children = x;
+        x->is_child = true;
     }
-    x->e.xattrs = x->xattrs;
-    return x;
-}
-
-static void parent_of(const char *path, struct buf *ret)
-{
-    const char *slash = strrchr(path, '/');
-    buf_clear(ret);
-    buf_add(ret, path, slash ? (size_t)(slash - path) : 0);
-}
-
-static void add_child(struct layer_plan *p, const char *path)
-{
-    AUTO(buf_release) struct buf parent = BUF_INIT;
-    parent_of(path, &parent);
-    struct planned *above = map_get(p->planned, buf_str(&parent));
-    if (above != NULL)
-        strv_add(&above->children, path);
+    x->bare = (above != NULL && above->bare) || !view_find(p->below, x->e.path, NULL, NULL);
 }
 
 /* A directory over a planned one: what it has in it stays, and what it hides stays hidden. */
-static void store_entry(struct layer_plan *p, const struct entry *e, struct origin *o)
+static struct planned *store_entry(struct layer_plan *p, const struct entry *e, struct origin *o)
 {
-    struct planned *x = planned_of(e), *old = map_get(p->planned, x->path);
-    if (o != NULL) {
-        x->origin = *o;
-        memset(o, 0, sizeof(*o));
-    }
-    if (old == NULL)
-        add_child(p, x->path);
-    if (old != NULL && old->e.type == ENTRY_DIR && e->type == ENTRY_DIR) {
-        x->e.opaque = x->e.opaque || old->e.opaque;
-        x->children = old->children;
-        old->children = (struct strv)STRV_INIT;
-    }
-    map_set(p->planned, x->path, x);
+    bool is_new;
+    struct planned *x = plan_table_make(&p->table, &p->arena, e->path, &is_new);
+    bool opaque = e->opaque;
+    if (is_new)
+        settle(p, x);
+    else if (x->e.type == ENTRY_DIR && e->type == ENTRY_DIR)
+        opaque = opaque || x->e.opaque;
+    set_entry(p, x, e);
+    set_origin(p, x, o);
+    x->e.opaque = opaque;
+    x->group = 0;
+    return x;
 }
 
 static void new_dir(struct layer_plan *p, const char *path, const char *parent)
@@ -162,19 +190,17 @@ static void new_dir(struct layer_plan *p, const char *path, const char *parent)
 
 int plan_dir(struct layer_plan *p, const char *path, struct err *err)
 {
-    if (*path == '\0' || map_has(p->planned, path)) {
-        const struct planned *x = *path ? map_get(p->planned, path) : NULL;
-        if (x != NULL && x->e.type != ENTRY_DIR)
-            return err_set(err, ERR_USAGE, "mkdir /%s: not a directory", path);
+    const struct planned *x = find(p, path);
+    if (x != NULL && x->e.type != ENTRY_DIR)
+        return err_set(err, ERR_USAGE, "mkdir /%s: not a directory", path);
+    if (x != NULL || *path == '\0')
         return 0;
-    }
-    AUTO(buf_release) struct buf parent = BUF_INIT;
-    parent_of(path, &parent);
-    if (plan_dir(p, buf_str(&parent), err) < 0)
+    AUTO(mem_free) char *parent = str_ndup(path, parent_len(path));
+    if (plan_dir(p, parent, err) < 0)
         return err->code;
     struct entry e;
     if (plan_hides(p, path) || !view_find(p->below, path, &e, NULL)) {
-        new_dir(p, path, buf_str(&parent));
+        new_dir(p, path, parent);
         return 0;
     }
     if (e.type != ENTRY_DIR)
@@ -185,13 +211,33 @@ int plan_dir(struct layer_plan *p, const char *path, struct err *err)
     return 0;
 }
 
+/* The directory of path. */
+static int plan_parent(struct layer_plan *p, const char *path, struct err *err)
+{
+    const struct planned *above = find_parent(p, path);
+    if (above != NULL && above->e.type == ENTRY_DIR)
+        return 0;
+    AUTO(mem_free) char *parent = str_ndup(path, parent_len(path));
+    return plan_dir(p, parent, err);
+}
+
+/* As plan_find, when a new directory says it all sooner. */
+static bool find_there(struct layer_plan *p, const char *path, struct entry *ret)
+{
+    const struct planned *above = find_parent(p, path);
+    if (above == NULL || !above->bare)
+        return plan_find(p, path, ret);
+    const struct planned *x = find(p, path);
+    if (x != NULL)
+        *ret = x->e;
+    return x != NULL;
+}
+
 int plan_put(struct layer_plan *p, const struct entry *e, struct origin *o, struct err *err)
 {
-    AUTO(buf_release) struct buf parent = BUF_INIT;
-    parent_of(e->path, &parent);
     struct entry there;
-    bool exists = plan_find(p, e->path, &there);
-    int rc = plan_dir(p, buf_str(&parent), err);
+    bool exists = find_there(p, e->path, &there);
+    int rc = plan_parent(p, e->path, err);
     if (rc == 0 && exists && there.type == ENTRY_DIR && e->type != ENTRY_DIR)
         rc = err_set(err, ERR_USAGE, "cannot replace to directory /%s with file", e->path);
     if (rc == 0 && exists && there.type != ENTRY_DIR && e->type == ENTRY_DIR)
@@ -205,14 +251,18 @@ int plan_put(struct layer_plan *p, const struct entry *e, struct origin *o, stru
     return 0;
 }
 
-/* Drops what is planned below a path. */
-static void forget_below(struct layer_plan *p, const char *path)
+/* Drops what is planned below it. */
+static void forget_below(struct layer_plan *p, struct planned *x)
 {
-    struct planned *x = map_get(p->planned, path);
-    for (size_t i = 0; x != NULL && i < x->children.n; i++) {
-        forget_below(p, x->children.v[i]);
-        map_del(p->planned, x->children.v[i]);
+    struct planned *next;
+    for (struct planned *c = x->children; c != NULL; c = next) {
+        next = c->next_child;
+        c->is_child = false;
+        forget_below(p, c);
+        if (!c->gone)
+            plan_table_drop(&p->table, c);
     }
+    x->children = NULL;
 }
 
 int plan_replace(struct layer_plan *p, const struct entry *e, struct origin *o, struct err *err)
@@ -221,15 +271,16 @@ int plan_replace(struct layer_plan *p, const struct entry *e, struct origin *o, 
     bool exists = plan_find(p, e->path, &there);
     copy.opaque = false;
     if (exists && !(there.type == ENTRY_DIR && e->type == ENTRY_DIR)) {
-        forget_below(p, e->path);
+        struct planned *x = find(p, e->path);
         copy.opaque = e->type == ENTRY_DIR && view_find(p->below, e->path, &there, NULL) &&
                       there.type == ENTRY_DIR;
-        map_del(p->planned, e->path);
+        if (x != NULL) {
+            forget_below(p, x);
+            plan_table_drop(&p->table, x);
+        }
         p->hides = true;
     }
-    AUTO(buf_release) struct buf parent = BUF_INIT;
-    parent_of(e->path, &parent);
-    if (plan_dir(p, buf_str(&parent), err) < 0) {
+    if (plan_parent(p, e->path, err) < 0) {
         if (o != NULL)
             origin_release(o);
         return err->code;
@@ -248,7 +299,6 @@ static size_t new_group(struct layer_plan *p)
 static void origin_copy(struct origin *dst, const struct origin *src)
 {
     *dst = *src;
-    dst->path = str_dup(src->path);
     memset(&dst->bytes, 0, sizeof(dst->bytes));
     buf_add(&dst->bytes, src->bytes.data, src->bytes.len);
 }
@@ -256,27 +306,27 @@ static void origin_copy(struct origin *dst, const struct origin *src)
 int plan_link(struct layer_plan *p, const char *path, const char *target, bool replace,
               struct err *err)
 {
-    struct planned *x = map_get(p->planned, target);
+    struct planned *x = find(p, target);
     if (x == NULL || x->e.type == ENTRY_DIR)
         return err_set(err, ERR_NOT_FOUND, "'/%s' cannot be linked to", target);
     if (str_eq(path, target))
         return 0;
-    if (x->group == 0 && x->e.type == ENTRY_FILE)
-        x->group = new_group(p);
     size_t group = x->group;
+    if (group == 0 && x->e.type == ENTRY_FILE)
+        group = x->group = new_group(p);
     struct entry e = x->e;
     struct origin o;
     origin_copy(&o, &x->origin);
     e.path = path;
     int rc = replace ? plan_replace(p, &e, &o, err) : plan_put(p, &e, &o, err);
     if (rc == 0)
-        ((struct planned *)map_get(p->planned, path))->group = group;
+        find(p, path)->group = group;
     return rc;
 }
 
 void plan_touch(struct layer_plan *p, const char *path, const struct entry *e)
 {
-    struct planned *x = map_get(p->planned, path);
+    struct planned *x = find(p, path);
     if (x == NULL)
         return;
     struct group *g = x->group > 0 ? &p->groups[x->group - 1] : NULL;

@@ -20,7 +20,7 @@
 struct origin {
     /* where a file's bytes are; NONE: it is no file */
     enum { ORIGIN_NONE, ORIGIN_CONTEXT, ORIGIN_LAYER, ORIGIN_BYTES, ORIGIN_SPOOL } kind;
-    char *path;                    /* in the context or layer */
+    const char *path;              /* in the context or layer; the plan copies it */
     const struct context *context; /* ORIGIN_CONTEXT; borrowed */
     const struct layer *layer;     /* ORIGIN_LAYER */
     struct buf bytes;

@@ -1,7 +1,10 @@
 /* What comes of a plan: its changes, their identity, the layer. */
 #include "engine/layer_plan_internal.h"
 
+#include "base/fs.h"
+#include "image/listing_writer.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,7 +68,7 @@ static struct source *open_layer(struct layer_plan *p, const struct origin *o, s
 static struct source *open_planned(void *arg, const struct entry *e, struct err *err)
 {
     struct layer_plan *p = arg;
-    const struct planned *x = map_get(p->planned, e->path);
+    const struct planned *x = plan_table_find(&p->table, e->path, strlen(e->path));
     const struct origin *o = x ? &x->origin : NULL;
     switch (o ? o->kind : ORIGIN_NONE) {
     case ORIGIN_CONTEXT:
@@ -104,9 +107,10 @@ static int read_planned(struct layer_plan *p, const struct entry *e, struct buf 
 static bool is_below(const struct layer_plan *p, const struct planned *x, struct entry *there,
                      size_t *ret_layer)
 {
+    if (x->bare || x->e.opaque || plan_hides(p, x->e.path))
+        return false;
     struct entry e = plan_entry_of(p, x);
-    return !e.opaque && !plan_hides(p, x->path) && view_find(p->below, x->path, there, ret_layer) &&
-           entry_same(&e, there);
+    return view_find(p->below, e.path, there, ret_layer) && entry_same(&e, there);
 }
 
 /* A file with several names: below they have to be names of one file too. */
@@ -129,13 +133,16 @@ static void look_at_name(struct layer_plan *p, const struct planned *x)
 
 static void look_at_groups(struct layer_plan *p)
 {
-    const char *path;
-    void *value;
+    const struct planned *x;
+    if (p->n_groups == 0)
+        return;
     for (size_t i = 0; i < p->n_groups; i++)
         p->groups[i].changes = p->groups[i].is_seen = false;
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
-        if (((struct planned *)value)->group > 0)
-            look_at_name(p, value);
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
+        if (x->group > 0)
+            look_at_name(p, x);
+    }
 }
 
 static bool changes_nothing(const struct layer_plan *p, const struct planned *x)
@@ -147,55 +154,84 @@ static bool changes_nothing(const struct layer_plan *p, const struct planned *x)
     return is_below(p, x, &there, &layer);
 }
 
-static void mark_with_parents(struct layer_plan *p, struct planned *x)
-{
-    AUTO(mem_free) char *path = str_dup(x->path);
-    while (x != NULL && !x->changes) {
-        x->changes = true;
-        char *slash = strrchr(path, '/');
-        if (slash == NULL)
-            return;
-        *slash = '\0';
-        x = map_get(p->planned, path);
-    }
-}
-
 /* A layer holds what is not below it already, and the directories that lead there. */
 static void mark_changes(struct layer_plan *p)
 {
-    const char *path;
-    void *value;
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
-        ((struct planned *)value)->changes = false;
+    struct planned *x;
     look_at_groups(p);
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);)
-        if (!changes_nothing(p, value))
-            mark_with_parents(p, value);
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
+        x->changes = false;
+    }
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
+        if (!x->changes && !changes_nothing(p, x))
+            for (struct planned *d = x; d != NULL && !d->changes; d = d->above)
+                d->changes = true;
+    }
 }
 
-/*
- * The planned entries. with_bytes: the content of files that planning reads goes along; without
- * it the listing has the same content id.
- */
-static struct listing_builder *build_listing(struct layer_plan *p, bool with_bytes, struct err *err)
+static int by_path(const void *a, const void *b)
+{
+    const struct planned *const *x = a, *const *y = b;
+    return path_cmp((*x)->e.path, (*y)->e.path);
+}
+
+/* What changes, in order; most plans are in order already. */
+static struct planned **sort_changes(const struct layer_plan *p, size_t *ret_n)
+{
+    struct planned **all = mem_calloc(p->table.n, sizeof(struct planned *)), *x;
+    size_t n = 0;
+    bool sorted = true;
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
+        if (!x->changes)
+            continue;
+        sorted = sorted && (n == 0 || path_cmp(all[n - 1]->e.path, x->e.path) < 0);
+        all[n++] = x;
+    }
+    if (!sorted)
+        qsort(all, n, sizeof(struct planned *), by_path);
+    *ret_n = n;
+    return all;
+}
+
+/* The listing of what the layer will hold, without the content of files that planning reads. */
+static struct listing_writer *write_changes(struct layer_plan *p, struct err *err)
+{
+    AUTO(listing_writer_free) struct listing_writer *w = listing_writer_new();
+    AUTO(mem_free) const char **first = mem_calloc(p->n_groups + 1, sizeof(*first));
+    size_t n;
+    mark_changes(p);
+    AUTO(mem_free) struct planned **all = sort_changes(p, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct entry e = plan_entry_of(p, all[i]);
+        e.hardlink = first[all[i]->group];
+        if (all[i]->group > 0 && e.hardlink == NULL)
+            first[all[i]->group] = e.path;
+        if (listing_writer_add(w, &e, err) < 0)
+            return NULL;
+    }
+    return TAKE(w);
+}
+
+/* The same for the layer itself: the content of files that planning reads goes along. */
+static struct listing_builder *build_listing(struct layer_plan *p, struct err *err)
 {
     AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
     AUTO(mem_free) const char **first = mem_calloc(p->n_groups + 1, sizeof(*first));
     AUTO(buf_release) struct buf bytes = BUF_INIT;
-    const char *path;
-    void *value;
+    const struct planned *x;
     mark_changes(p);
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
-        const struct planned *x = value;
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
         struct entry e = plan_entry_of(p, x);
         if (!x->changes)
             continue;
-        if (x->group > 0 && first[x->group] != NULL)
-            e.hardlink = first[x->group];
-        else
-            first[x->group] = x->group > 0 ? path : NULL;
-        if (with_bytes && e.type == ENTRY_FILE && e.size <= LISTING_INLINE_MAX &&
-            listing_wants_inline(path)) {
+        e.hardlink = first[x->group];
+        if (x->group > 0 && e.hardlink == NULL)
+            first[x->group] = e.path;
+        if (e.type == ENTRY_FILE && e.size <= LISTING_INLINE_MAX && listing_wants_inline(e.path)) {
             if (read_planned(p, &e, &bytes, err) < 0)
                 return NULL;
             e.inline_data = buf_str(&bytes);
@@ -208,40 +244,40 @@ static struct listing_builder *build_listing(struct layer_plan *p, bool with_byt
 
 int plan_content_id(struct layer_plan *p, struct content_id *ret, struct err *err)
 {
-    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, false, err);
-    AUTO(buf_release) struct buf bytes = BUF_INIT;
-    if (b == NULL)
+    AUTO(listing_writer_free) struct listing_writer *w = write_changes(p, err);
+    if (w == NULL)
         return err->code;
-    return listing_builder_write(b, &bytes, ret, err);
+    listing_writer_end(w, NULL, ret);
+    return 0;
 }
 
 void plan_key_links(struct layer_plan *p, struct key *k)
 {
     AUTO(mem_free) const char **first = mem_calloc(p->n_groups + 1, sizeof(*first));
-    const char *path;
-    void *value;
-    if (p->n_groups > 0)
-        mark_changes(p);
-    for (size_t i = 0; p->n_groups > 0 && map_next(p->planned, &i, &path, &value);) {
-        const struct planned *x = value;
+    const struct planned *x;
+    if (p->n_groups == 0)
+        return;
+    mark_changes(p);
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
         if (x->group == 0 || !x->changes)
             continue;
         if (first[x->group] == NULL) {
-            first[x->group] = path;
+            first[x->group] = x->e.path;
             continue;
         }
-        key_str(k, "link", path);
+        key_str(k, "link", x->e.path);
         key_str(k, "link.to", first[x->group]);
     }
 }
 
 int plan_whole_id(struct layer_plan *p, struct digest *ret, struct err *err)
 {
-    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, false, err);
+    AUTO(listing_writer_free) struct listing_writer *w = write_changes(p, err);
     AUTO(buf_release) struct buf bytes = BUF_INIT;
-    struct content_id without_times;
-    if (b == NULL || listing_builder_write(b, &bytes, &without_times, err) < 0)
+    if (w == NULL)
         return err->code;
+    listing_writer_end(w, &bytes, NULL);
     digest_of(bytes.data, bytes.len, ret);
     return 0;
 }
@@ -249,11 +285,10 @@ int plan_whole_id(struct layer_plan *p, struct digest *ret, struct err *err)
 /* Everything that is to come out of layers, so that a layer without a tree is read once. */
 static void want_layers(struct layer_plan *p)
 {
-    const char *path;
-    void *value;
+    const struct planned *x;
     p->content = content_new(p->store);
-    for (size_t i = 0; map_next(p->planned, &i, &path, &value);) {
-        const struct planned *x = value;
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
         struct entry e;
         p->reads_context = p->reads_context || x->origin.kind == ORIGIN_CONTEXT;
         if (x->origin.kind == ORIGIN_LAYER &&
@@ -265,7 +300,7 @@ static void want_layers(struct layer_plan *p)
 struct listing *plan_listing(struct layer_plan *p, struct err *err)
 {
     want_layers(p);
-    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, true, err);
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, err);
     content_free(p->content);
     p->content = NULL;
     AUTO(buf_release) struct buf bytes = BUF_INIT;
@@ -276,14 +311,14 @@ struct listing *plan_listing(struct layer_plan *p, struct err *err)
 
 const struct origin *plan_origin(const struct layer_plan *p, const char *path)
 {
-    const struct planned *x = map_get(p->planned, path);
+    const struct planned *x = plan_table_find(&p->table, path, strlen(path));
     return x != NULL ? &x->origin : NULL;
 }
 
 const struct layer *plan_make(struct layer_plan *p, struct err *err)
 {
     want_layers(p);
-    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, true, err);
+    AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, err);
     const struct layer *l = b ? layer_make(p->store, b, open_planned, p, err) : NULL;
     if (l == NULL && err->code == ERR_CORRUPT && p->reads_context)
         err_wrap(err, "a file changed while it was copied");

@@ -307,6 +307,10 @@ void listing_writer_end(struct listing_writer *w, struct buf *ret, struct conten
     uint8_t head[HEAD_LEN], tail[TAIL_LEN];
     struct content_id id;
     hasher_end(w->hasher, &id.d);
+    if (ret_id)
+        *ret_id = id;
+    if (ret == NULL)
+        return;
     put_head(w, &id, head);
     buf_clear(ret);
     buf_room(ret, HEAD_LEN + w->records.len + w->xattrs.len + w->pool.len + TAIL_LEN);
@@ -316,6 +320,4 @@ void listing_writer_end(struct listing_writer *w, struct buf *ret, struct conten
     buf_add(ret, w->pool.data, w->pool.len);
     put64(tail, quick_hash(ret->data, ret->len, 0));
     buf_add(ret, tail, TAIL_LEN);
-    if (ret_id)
-        *ret_id = id;
 }

@@ -21,7 +21,7 @@ struct listing_writer *listing_writer_new(void) OWNED(listing_writer_free) NONNU
  * directory, xattrs out of order, a link to what is no file, too much.
  */
 int listing_writer_add(struct listing_writer *w, const struct entry *e, struct err *err);
-/* The format, as listing_builder_write gives it, and the content id (may be NULL); once. */
+/* The format, as listing_builder_write gives it, and the content id; either may be NULL. Once. */
 void listing_writer_end(struct listing_writer *w, struct buf *ret, struct content_id *ret_id);
 
 #endif
