@@ -147,9 +147,13 @@ demo:
 	$(Q)+$(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)SHALE=$(abspath $(OUT)/shale) examples/demo.sh
 
-## bench: time an unchanged rebuild and one of one edited file; beside Docker when DOCKER_HOST names an engine
-bench: $(OUT)/shale
-	$(Q)SHALE=$(OUT)/shale tests/bench/rebuild.sh
+## bench: time rebuilds, beside a bare walk and, when DOCKER_HOST names an engine, Docker (RUNS=7, FILES=2000, MANY=50000)
+bench: $(OUT)/shale $(OUT)/bench-tools/stat_walk
+	$(Q)SHALE=$(OUT)/shale STAT_WALK=$(OUT)/bench-tools/stat_walk tests/bench/rebuild.sh
+
+$(OUT)/bench-tools/%: tests/bench/%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
 
 ## deps: install the packages that building, testing and the demo need
 deps:
@@ -193,11 +197,11 @@ check-headers:
 
 ## format: put the sources into clang-format's form
 format:
-	$(Q)$(CLANG_FORMAT) -i $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz,$(f)/*.[ch]))
+	$(Q)$(CLANG_FORMAT) -i $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz tests/bench,$(f)/*.[ch]))
 
 ## format-check: fail when format would change something
 format-check:
-	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz,$(f)/*.[ch]))
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(wildcard $(foreach f,$(FOLDERS) tests/unit tests/fuzz tests/bench,$(f)/*.[ch]))
 
 ## clean: remove out/ (what the demo made as root needs root)
 clean:
