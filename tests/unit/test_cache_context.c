@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "cache/context.h"
 #include "cache/digest_memory.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -395,6 +397,42 @@ static void a_large_file_is_hashed_whole(void **state)
     }
 }
 
+struct toucher {
+    int fd;
+    atomic_bool stop;
+};
+
+static void *touch(void *arg)
+{
+    struct toucher *t = arg;
+    while (!atomic_load(&t->stop))
+        if (futimens(t->fd, NULL) < 0)
+            break;
+    return NULL;
+}
+
+static void a_file_that_keeps_changing_is_an_error(void **state)
+{
+    const struct place *p = *state;
+    put(p, "busy", "");
+    AUTO(fd_close) int fd = openat(p->fd, "ctx/busy", O_RDWR);
+    assert_int_equal(ftruncate(fd, 64 << 20), 0); /* so large that both threads get their turn */
+    struct toucher t = { .fd = fd };
+    pthread_t thread;
+    AUTO(context_free) struct context *c = open_ctx(p, NULL);
+    AUTO(strv_release) struct strv wants = STRV_INIT;
+    const struct listing *l;
+    struct err err = ERR_INIT;
+    strv_add(&wants, "");
+    assert_int_equal(pthread_create(&thread, NULL, touch, &t), 0);
+    int rc = context_scan(c, &wants, &l, &err);
+    atomic_store(&t.stop, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(rc, ERR_IO);
+    assert_string_equal(err.msg, "'busy' keeps changing while the context is read");
+    assert_true(listing_find(scan(c, ""), "busy", NULL)); /* it has settled */
+}
+
 /* What root may not do either: reading as somebody else. */
 static int scan_as_nobody(struct place *p, struct err *err)
 {
@@ -565,6 +603,7 @@ int main(void)
         CASE(a_damaged_memory_is_an_empty_one),
         CASE(threads_do_not_change_what_is_found),
         CASE(a_large_file_is_hashed_whole),
+        CASE(a_file_that_keeps_changing_is_an_error),
         CASE(the_error_does_not_depend_on_the_threads),
         CASE(what_another_build_does_not_look_at_stays_remembered),
         CASE(only_what_changed_long_enough_ago_is_remembered),

@@ -251,6 +251,58 @@ static void the_content_id_is_the_layers(void **state)
     assert_true(digest_eq(&id.d, &listing_content_id(make(p))->d));
 }
 
+/* Names in another order than a listing's, in old and new directories. */
+static void the_order_of_putting_is_not_in_the_content_id(void **state)
+{
+    struct place *p = *state;
+    const char *paths[] = { "z/y/x", "old/g", "a.b", "a/z", "a/b/c", "old/sub/h", "shared/i" };
+    const size_t n = ARRAY_LEN(paths);
+    struct content_id ids[2];
+    for (size_t round = 0; round < 2; round++) {
+        plan_free(p->plan);
+        p->plan = plan_new(p->store, p->view, 0, 0, -1);
+        for (size_t i = 0; i < n; i++) {
+            const char *path = paths[round == 0 ? i : n - 1 - i];
+            assert_ok(put(p, path, path), &p->err);
+        }
+        assert_ok(plan_link(p->plan, "a/a", "z/y/x", false, &p->err), &p->err);
+        assert_ok(plan_content_id(p->plan, &ids[round], &p->err), &p->err);
+    }
+    assert_true(digest_eq(&ids[0].d, &ids[1].d));
+    struct digest whole;
+    assert_ok(plan_whole_id(p->plan, &whole, &p->err), &p->err);
+    const struct listing *l = make(p);
+    struct entry e;
+    assert_true(digest_eq(&ids[0].d, &listing_content_id(l)->d));
+    assert_true(listing_find(l, "z/y/x", &e));
+    assert_string_equal(e.hardlink, "a/a");
+    assert_false(listing_find(l, "old/f", NULL));
+}
+
+/* The bytes are read long after the scan. */
+static void a_file_that_changes_before_it_is_copied_is_noticed(void **state)
+{
+    struct place *p = *state;
+    AUTO(pool_free) struct pool *pool = pool_new(2);
+    AUTO(mem_free) char *path = str_printf("%s/ctx", p->path);
+    AUTO(mem_free) char *file = str_printf("%s/f", path);
+    assert_ok(dir_make(p->fd, "ctx", 0755, &p->err), &p->err);
+    assert_ok(file_replace(AT_FDCWD, file, "old!", 4, 0644, false, &p->err), &p->err);
+    AUTO(context_free)
+    struct context *c = context_open(path, NULL, p->store, pool, NULL, &p->err);
+    AUTO(strv_release) struct strv wants = STRV_INIT;
+    const struct listing *l;
+    struct entry e;
+    strv_add(&wants, "");
+    assert_ok(context_scan(c, &wants, &l, &p->err), &p->err);
+    assert_true(listing_find(l, "f", &e));
+    struct origin o = { .kind = ORIGIN_CONTEXT, .path = "f", .context = c };
+    assert_ok(plan_put(p->plan, &e, &o, &p->err), &p->err);
+    assert_ok(file_replace(AT_FDCWD, file, "new!", 4, 0644, false, &p->err), &p->err);
+    assert_null(plan_make(p->plan, &p->err));
+    assert_non_null(strstr(p->err.msg, "a file changed while it was copied"));
+}
+
 static void what_is_below_already_is_not_in_the_layer(void **state)
 {
     struct place *p = *state;
@@ -337,6 +389,8 @@ int main(void)
         CASE(a_directory_replaces_a_link_and_merges_with_a_directory),
         CASE(what_planning_reads_is_carried_in_the_layer),
         CASE(the_content_id_is_the_layers),
+        CASE(the_order_of_putting_is_not_in_the_content_id),
+        CASE(a_file_that_changes_before_it_is_copied_is_noticed),
         CASE(what_is_below_already_is_not_in_the_layer),
         CASE(a_plan_that_changes_nothing_is_an_empty_layer),
         CASE(links_between_files_that_are_there_are_a_change),
