@@ -553,13 +553,14 @@ static bool holds_any(const struct listing_builder *b, const struct node *c)
     return false;
 }
 
-static int name_cmp(const void *pa, const void *pb, void *arg)
+/* The last name first. */
+static int name_cmp_down(const void *pa, const void *pb, void *arg)
 {
     const struct listing_builder *b = arg;
     const struct node *x = &b->nodes[*(const uint32_t *)pa], *y = &b->nodes[*(const uint32_t *)pb];
     size_t n = x->name_len < y->name_len ? x->name_len : y->name_len;
-    int order = memcmp(b->names.data + x->name, b->names.data + y->name, n);
-    return order ? order : (int)x->name_len - (int)y->name_len;
+    int order = memcmp(b->names.data + y->name, b->names.data + x->name, n);
+    return order ? order : (int)y->name_len - (int)x->name_len;
 }
 
 /* The children of i onto the stack, last first, so that they come off in their order. */
@@ -567,19 +568,16 @@ static void push_children(struct listing_builder *b, uint32_t i, uint32_t **stac
                           size_t *cap)
 {
     size_t first = *n;
+    bool in_order =
+        true; /* as it is when they were added in order: each is put before the others */
     for (uint32_t at = b->nodes[i].first_child; at != LISTING_NONE; at = b->nodes[at].next) {
         MEM_ROOM(*stack, *n, *cap);
-        (*stack)[(*n)++] = at;
+        (*stack)[*n] = at;
+        in_order = in_order && (*n == first || name_cmp_down(&(*stack)[*n - 1], &at, b) < 0);
+        (*n)++;
     }
-    if (*n == first)
-        return;
-    qsort_r(*stack + first, *n - first, sizeof(**stack), name_cmp, b);
-    for (size_t lo = first, hi = *n; lo + 1 < hi; lo++) {
-        hi--;
-        uint32_t t = (*stack)[lo];
-        (*stack)[lo] = (*stack)[hi];
-        (*stack)[hi] = t;
-    }
+    if (!in_order)
+        qsort_r(*stack + first, *n - first, sizeof(**stack), name_cmp_down, b);
 }
 
 /* Sets w's path to the node's: its parent's was written just before, or is a prefix of what was. */
