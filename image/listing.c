@@ -329,7 +329,8 @@ bool listing_next_hardlink(const struct listing *l, size_t *i, struct entry *ret
         if (r[REC_TYPE] != ENTRY_FILE || get32(r + REC_A) == 0)
             continue;
         listing_at(l, *i - 1, ret);
-        return true;
+        if (ret->hardlink != NULL) /* else it was damaged after its check */
+            return true;
     }
     return false;
 }

@@ -111,6 +111,8 @@ static void use_unchecked(const uint8_t *data, size_t size)
         (void)view_resolve(v, e.path, true, &real, NULL, &err);
         mem_free(TAKE(real));
     }
+    for (size_t i = 0; listing_next_hardlink(l, &i, &e);)
+        sum += strlen(e.path) + strlen(e.hardlink);
     (void)view_walk(v, "", touch_it, &sum, &err);
     (void)listing_verify(l, &err);
 }

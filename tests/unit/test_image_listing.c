@@ -350,6 +350,8 @@ static void use_trusted(const struct listing *l)
         assert_true(e.mode <= 07777 && e.mtime_ns <= 999999999);
         assert_true(e.type != ENTRY_LINK || e.target != NULL);
     }
+    for (size_t i = 0; listing_next_hardlink(l, &i, &e);)
+        sum += strlen(e.hardlink);
     assert_true(sum != 1);
 }
 
