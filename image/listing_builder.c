@@ -568,8 +568,7 @@ static void push_children(struct listing_builder *b, uint32_t i, uint32_t **stac
                           size_t *cap)
 {
     size_t first = *n;
-    bool in_order =
-        true; /* as it is when they were added in order: each is put before the others */
+    bool in_order = true; /* when they were added in order: each is put before the others */
     for (uint32_t at = b->nodes[i].first_child; at != LISTING_NONE; at = b->nodes[at].next) {
         MEM_ROOM(*stack, *n, *cap);
         (*stack)[*n] = at;
