@@ -97,12 +97,6 @@ struct side {
     const struct layer *layer; /* NULL: none, or gone */
 };
 
-static void side_release(struct side *s)
-{
-    key_fields_release(&s->fields);
-}
-DEFINE_AUTO_VALUE(struct side, side_release);
-
 static void load_side(struct store *store, bool has, const struct cache_key *key,
                       const char *fields, struct side *ret)
 {
@@ -127,8 +121,8 @@ struct step_sides {
 
 static void step_sides_release(struct step_sides *s)
 {
-    side_release(&s->before);
-    side_release(&s->now);
+    key_fields_release(&s->before.fields);
+    key_fields_release(&s->now.fields);
     key_pairs_release(&s->pairs);
     file_changes_release(&s->files);
 }

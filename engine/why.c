@@ -27,6 +27,8 @@ static const struct {
     { "run.script", "the here-document changed", false },
     { "mount.content", "what a mount shows changed", false },
     { "mount.layer", "what a mount shows changed", false },
+    { "mount.links", "which files of a mount are hard links changed", false },
+    { "mount.layer.links", "which files of a mount are hard links changed", false },
     { "mount.layer.n", "what a mount shows changed", false },
     { "archive", "the archive changed", false },
     { "content", "what is copied changed", false },
@@ -170,10 +172,14 @@ void why_fields(const struct key_fields *before, const struct key_fields *now,
 {
     AUTO(strv_release) struct strv reasons = STRV_INIT;
     AUTO(key_pairs_release) struct key_pairs pairs = { .v = NULL };
+    bool links = false;
     key_fields_compare(before, now, &pairs);
     for (size_t i = 0; i < pairs.n; i++) {
         const struct key_pair *p = &pairs.v[i];
         if (key_pair_same(p) || str_eq(p->name, "below") || str_eq(p->name, "run.env.n"))
+            continue;
+        links = links || str_eq(p->name, "below.links");
+        if (str_eq(p->name, "below.links")) /* a layer that differs says more */
             continue;
         if (str_eq(p->name, "run.env"))
             variable(p, state, &reasons);
@@ -182,7 +188,8 @@ void why_fields(const struct key_fields *before, const struct key_fields *now,
     }
     layers_below(before, now, state, &reasons);
     if (reasons.n == 0)
-        strv_add(&reasons, "the order of its variables changed");
+        strv_add(&reasons, links ? "which files below it are hard links changed"
+                                 : "the order of its variables changed");
     join_reasons(&reasons, ret);
 }
 
