@@ -103,8 +103,8 @@ static void write_index(struct image_parts *p, const struct image_config *c,
     index_write(&x, &p->index_text);
 }
 
-static void write_docker(struct image_parts *p, const struct blob_id *config_id,
-                         const struct strv *names)
+void archive_docker_manifest(const char *config, const struct strv *names,
+                             const struct strv *layers, struct buf *ret)
 {
     json_auto_t *tags = json_array();
     for (size_t i = 0; i < names->n; i++) {
@@ -115,14 +115,22 @@ static void write_docker(struct image_parts *p, const struct blob_id *config_id,
         AUTO(mem_free) char *familiar = image_name_familiar(&n);
         json_array_append_new(tags, json_string(familiar));
     }
-    json_auto_t *layers = json_array();
+    json_auto_t *files = json_array();
+    for (size_t i = 0; i < layers->n; i++)
+        json_array_append_new(files, json_string(layers->v[i]));
+    json_auto_t *all =
+        json_pack("[{s:s, s:O, s:O}]", "Config", config, "RepoTags", tags, "Layers", files);
+    json_write(all, ret);
+}
+
+static void write_docker(struct image_parts *p, const struct blob_id *config_id,
+                         const struct strv *names)
+{
+    AUTO(mem_free) char *config = str_printf("blobs/sha256/%s", DIGEST_HEX(&config_id->d));
+    AUTO(strv_release) struct strv layers = STRV_INIT;
     for (size_t i = 0; i < p->n_blobs; i++)
-        json_array_append_new(layers,
-                              json_sprintf("blobs/sha256/%s", DIGEST_HEX(&p->blobs[i].id.d)));
-    json_auto_t *all = json_pack("[{s:o, s:O, s:O}]", "Config",
-                                 json_sprintf("blobs/sha256/%s", DIGEST_HEX(&config_id->d)),
-                                 "RepoTags", tags, "Layers", layers);
-    json_write(all, &p->docker_text);
+        strv_addf(&layers, "blobs/sha256/%s", DIGEST_HEX(&p->blobs[i].id.d));
+    archive_docker_manifest(config, names, &layers, &p->docker_text);
 }
 
 int image_parts_make(struct engine *e, const struct blob_id *config_id,
@@ -139,16 +147,9 @@ int image_parts_make(struct engine *e, const struct blob_id *config_id,
     return 0;
 }
 
-/* Where the members go: a tar or a directory. */
+/* Members, in a tar or a directory. */
 
-struct out {
-    struct store *store;
-    struct tar_writer *tar; /* or NULL */
-    int dirfd;
-    struct map *written; /* members that are there: layers may repeat */
-};
-
-static int put_dir(struct out *o, const char *path, struct err *err)
+static int put_dir(struct archive_out *o, const char *path, struct err *err)
 {
     if (o->tar == NULL)
         return dir_make(o->dirfd, path, 0755, err);
@@ -156,7 +157,8 @@ static int put_dir(struct out *o, const char *path, struct err *err)
     return tar_writer_entry(o->tar, &e, err);
 }
 
-static int put_text(struct out *o, const char *path, const struct buf *text, struct err *err)
+int archive_put_text(struct archive_out *o, const char *path, const struct buf *text,
+                     struct err *err)
 {
     if (map_has(o->written, path))
         return 0;
@@ -169,7 +171,7 @@ static int put_text(struct out *o, const char *path, const struct buf *text, str
     return tar_writer_data(o->tar, text->data, text->len, err);
 }
 
-static int tar_stream(struct out *o, const char *path, struct source *from, uint64_t size,
+static int tar_stream(struct archive_out *o, const char *path, struct source *from, uint64_t size,
                       struct err *err)
 {
     struct entry e = { .path = path, .type = ENTRY_FILE, .mode = 0644, .size = size };
@@ -183,7 +185,8 @@ static int tar_stream(struct out *o, const char *path, struct source *from, uint
     return n < 0 ? (int)n : 0;
 }
 
-static int file_stream(struct out *o, const char *path, struct source *from, struct err *err)
+static int file_stream(struct archive_out *o, const char *path, struct source *from,
+                       struct err *err)
 {
     AUTO(mem_free) char *dir = path_dir(path);
     AUTO(fd_close) int dirfd = dir_open(o->dirfd, dir, err);
@@ -196,20 +199,24 @@ static int file_stream(struct out *o, const char *path, struct source *from, str
     return pubfile_publish(f, "", path_base(path), false, err);
 }
 
-static int put_blob(struct out *o, const struct blob_id *id, uint64_t size, struct err *err)
+int archive_put_stream(struct archive_out *o, const char *path, struct source *from, uint64_t size,
+                       struct err *err)
+{
+    return o->tar ? tar_stream(o, path, from, size, err) : file_stream(o, path, from, err);
+}
+
+static int put_blob(struct archive_out *o, const struct blob_id *id, uint64_t size, struct err *err)
 {
     AUTO(mem_free) char *path = str_printf("blobs/sha256/%s", DIGEST_HEX(&id->d));
     if (map_has(o->written, path))
         return 0;
     map_set(o->written, path, o);
     AUTO(source_free) struct source *from = blob_source(o->store, id, err);
-    if (from == NULL)
-        return err->code;
-    return o->tar ? tar_stream(o, path, from, size, err) : file_stream(o, path, from, err);
+    return from == NULL ? err->code : archive_put_stream(o, path, from, size, err);
 }
 
-static int put_parts(struct out *o, const struct image_parts *p, const struct blob_id *config_id,
-                     struct err *err)
+static int put_parts(struct archive_out *o, const struct image_parts *p,
+                     const struct blob_id *config_id, const bool *has, struct err *err)
 {
     struct buf layout = BUF_INIT;
     AUTO(mem_free) char *config = str_printf("blobs/sha256/%s", DIGEST_HEX(&config_id->d));
@@ -217,18 +224,32 @@ static int put_parts(struct out *o, const struct image_parts *p, const struct bl
     if (put_dir(o, "blobs", err) < 0 || put_dir(o, "blobs/sha256", err) < 0)
         return err->code;
     for (size_t i = 0; i < p->n_blobs; i++)
-        if (put_blob(o, &p->blobs[i].id, p->blobs[i].size, err) < 0)
+        if ((has == NULL || !has[i]) && put_blob(o, &p->blobs[i].id, p->blobs[i].size, err) < 0)
             return err_wrap(err, "layer %zu", i);
-    if (put_text(o, config, &p->config_text, err) < 0 ||
-        put_text(o, manifest, &p->manifest_text, err) < 0 ||
-        put_text(o, "index.json", &p->index_text, err) < 0)
+    if (archive_put_text(o, config, &p->config_text, err) < 0 ||
+        archive_put_text(o, manifest, &p->manifest_text, err) < 0 ||
+        archive_put_text(o, "index.json", &p->index_text, err) < 0)
         return err->code;
-    if (p->docker_text.len > 0 && put_text(o, "manifest.json", &p->docker_text, err) < 0)
+    if (p->docker_text.len > 0 && archive_put_text(o, "manifest.json", &p->docker_text, err) < 0)
         return err->code;
     buf_adds(&layout, "{\"imageLayoutVersion\":\"1.0.0\"}");
-    int rc = put_text(o, "oci-layout", &layout, err);
+    int rc = archive_put_text(o, "oci-layout", &layout, err);
     buf_release(&layout);
     return rc;
+}
+
+int archive_write_parts(struct engine *e, const struct image_parts *p,
+                        const struct blob_id *config_id, const bool *has, struct sink *to,
+                        struct err *err)
+{
+    AUTO(tar_writer_free) struct tar_writer *tar = tar_writer_new(to, err);
+    if (tar == NULL)
+        return err->code;
+    AUTO(map_free) struct map *written = map_new(NULL);
+    struct archive_out out = { .store = e->store, .tar = tar, .dirfd = -1, .written = written };
+    if (put_parts(&out, p, config_id, has, err) < 0)
+        return err->code;
+    return tar_writer_finish(tar, err);
 }
 
 int archive_write(struct engine *e, const struct blob_id *config_id,
@@ -236,14 +257,8 @@ int archive_write(struct engine *e, const struct blob_id *config_id,
                   struct sink *to, struct blob_id *ret_manifest, struct err *err)
 {
     AUTO(image_parts_release) struct image_parts p = { 0 };
-    if (image_parts_make(e, config_id, config, o, &p, err) < 0)
-        return err->code;
-    AUTO(tar_writer_free) struct tar_writer *tar = tar_writer_new(to, err);
-    if (tar == NULL)
-        return err->code;
-    AUTO(map_free) struct map *written = map_new(NULL);
-    struct out out = { .store = e->store, .tar = tar, .dirfd = -1, .written = written };
-    if (put_parts(&out, &p, config_id, err) < 0 || tar_writer_finish(tar, err) < 0)
+    if (image_parts_make(e, config_id, config, o, &p, err) < 0 ||
+        archive_write_parts(e, &p, config_id, NULL, to, err) < 0)
         return err->code;
     *ret_manifest = p.manifest_id;
     return 0;
@@ -261,8 +276,8 @@ int archive_write_dir(struct engine *e, const struct blob_id *config_id,
     if (dirfd < 0)
         return dirfd;
     AUTO(map_free) struct map *written = map_new(NULL);
-    struct out out = { .store = e->store, .dirfd = dirfd, .written = written };
-    if (put_parts(&out, &p, config_id, err) < 0)
+    struct archive_out out = { .store = e->store, .dirfd = dirfd, .written = written };
+    if (put_parts(&out, &p, config_id, NULL, err) < 0)
         return err->code;
     *ret_manifest = p.manifest_id;
     return 0;

@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "engine/archive_internal.h"
 #include "engine/engine_internal.h"
+#include "engine/load_engine.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -58,46 +58,35 @@ static int set_tags(struct delivery *d, struct err *err)
 
 /* The Docker engine. */
 
-struct load {
-    struct delivery *d;
-    struct archive_options options;
-};
-
-static int produce_archive(void *arg, struct sink *to, struct err *err)
+/* What the image's last stage began with, if that was an image with a name. */
+static char *base_name(const struct build *b)
 {
-    struct load *l = arg;
-    struct delivery *d = l->d;
-    d->has_manifest = true;
-    return archive_write(d->b->e, d->config_id, d->config, &l->options, to, &d->manifest_id, err);
+    const struct build_stage *st = &b->stages[b->target];
+    while (st->base_stage >= 0)
+        st = &b->stages[st->base_stage];
+    AUTO(image_name_release) struct image_name n = { 0 };
+    struct err ignored = ERR_INIT;
+    if (st->base == NULL || st->base_context != NULL ||
+        image_name_parse(st->base, &n, &ignored) < 0)
+        return NULL;
+    return image_name_canonical(&n);
 }
 
-/* Whether the engine has exactly this image under the name: by configuration or, in a containerd
- * store, by manifest. */
-static bool engine_has(struct delivery *d, struct docker *docker, const char *name,
-                       const struct blob_id *manifest)
+static int load_into(struct delivery *d, struct docker *docker, int vertex, bool *ret_was_there,
+                     struct err *err)
 {
-    struct err ignored = ERR_INIT;
-    json_auto_t *info = docker_inspect(docker, name, &ignored);
-    const char *id = info ? json_get_str(info, "Id") : NULL;
-    return id != NULL && (str_eq(id, DIGEST_S(&d->config_id->d)) ||
-                          (manifest != NULL && str_eq(id, DIGEST_S(&manifest->d))));
-}
-
-static bool engine_has_all(struct delivery *d, struct docker *docker,
-                           const struct archive_options *options)
-{
-    AUTO(image_parts_release) struct image_parts p = { 0 };
-    struct err ignored = ERR_INIT;
-    bool containerd = docker_is_containerd(docker);
-    if (containerd && image_parts_make(d->b->e, d->config_id, d->config, options, &p, &ignored) < 0)
-        return false;
-    const struct blob_id *manifest = containerd ? &p.manifest_id : NULL;
-    if (d->names.n == 0)
-        return engine_has(d, docker, DIGEST_S(&(manifest ? manifest : d->config_id)->d), manifest);
-    for (size_t i = 0; i < d->names.n; i++)
-        if (!engine_has(d, docker, d->names.v[i], manifest))
-            return false;
-    return true;
+    AUTO(mem_free) char *base = base_name(d->b);
+    struct engine_load what = {
+        .config_id = d->config_id, .config = d->config, .names = &d->names, .base = base
+    };
+    struct engine_loaded got;
+    if (engine_load(d->b->e, docker, &what, vertex, &got, err) < 0)
+        return err->code;
+    *ret_was_there = got.was_there;
+    d->has_manifest = d->has_manifest || got.has_manifest;
+    if (got.has_manifest)
+        d->manifest_id = got.manifest;
+    return 0;
 }
 
 static int load_engine(struct delivery *d, bool required, struct err *err)
@@ -113,19 +102,30 @@ static int load_engine(struct delivery *d, bool required, struct err *err)
     }
     if (docker == NULL)
         return err_copy(err, &none);
-    struct load l = { .d = d, .options = { .docker = true, .names = &d->names } };
+    bool was_there = false;
     int64_t started = clock_mono_ms();
     int v = vertex_begin(e, "loading image into %s", docker_host(docker));
-    if (engine_has_all(d, docker, &l.options)) {
-        vertex_end(e, v, VERTEX_CACHED, NULL, 0);
-        return 0;
-    }
-    AUTO(source_free) struct source *tar = producer_source(produce_archive, &l, err);
-    int rc = tar == NULL ? err->code : docker_load(docker, tar, err);
-    return vertex_close(e, v, rc, started, err);
+    int rc = load_into(d, docker, v, &was_there, err);
+    if (rc < 0 || !was_there)
+        return vertex_close(e, v, rc, started, err);
+    vertex_end(e, v, VERTEX_CACHED, NULL, 0);
+    return 0;
 }
 
 /* Files. */
+
+struct archiving {
+    struct delivery *d;
+    struct archive_options options;
+};
+
+static int produce_archive(void *arg, struct sink *to, struct err *err)
+{
+    struct archiving *a = arg;
+    struct delivery *d = a->d;
+    d->has_manifest = true;
+    return archive_write(d->b->e, d->config_id, d->config, &a->options, to, &d->manifest_id, err);
+}
 
 /* Where a link leads: it stays, and the file behind it becomes the new one. */
 static char *real_path(const char *path)
@@ -201,14 +201,15 @@ static int output_archive(struct delivery *d, const struct build_output *o, bool
         if (canonical_names(&given, &names, err) < 0)
             return err->code;
     }
-    struct load l = { .d = d, .options = { .docker = docker, .compression = &c, .names = &names } };
+    struct archiving a = { .d = d,
+                           .options = { .docker = docker, .compression = &c, .names = &names } };
     const char *tar = o->attrs ? map_get(o->attrs, "tar") : NULL;
     if (str_eq(tar, "false")) {
         d->has_manifest = true;
-        return archive_write_dir(d->b->e, d->config_id, d->config, &l.options, o->dest,
+        return archive_write_dir(d->b->e, d->config_id, d->config, &a.options, o->dest,
                                  &d->manifest_id, err);
     }
-    return write_file(d, o->dest, produce_archive, &l, err);
+    return write_file(d, o->dest, produce_archive, &a, err);
 }
 
 static int output_oci(struct delivery *d, const struct build_output *o, struct err *err)

@@ -244,6 +244,14 @@ int docker_save(struct docker *d, const char *name, struct sink *to, struct err 
     return request(d, path, &q, what, &p, err);
 }
 
+/* containerd's image store takes an image that it cannot unpack, and says so in its chatter alone.
+ */
+static const char *unpack_error(const json_t *message)
+{
+    const char *text = json_get_str(message, "stream");
+    return text != NULL && str_starts(text, "Error unpacking image") ? text : NULL;
+}
+
 /* An error in one message of an answer's stream; {"errorDetail":{"message":...},"error":...}. */
 static int message_error(const json_t *message, const char *what, struct err *err)
 {
@@ -252,10 +260,14 @@ static int message_error(const json_t *message, const char *what, struct err *er
     if (text == NULL)
         text = json_get_str(message, "error");
     if (text == NULL && json_object_get(message, "errorDetail") == NULL)
+        text = unpack_error(message);
+    if (text == NULL && json_object_get(message, "errorDetail") == NULL)
         return 0;
     AUTO(buf_release) struct buf words = BUF_INIT;
-    if (text != NULL)
-        log_escape(&words, text, strnlen(text, 500));
+    size_t n = text != NULL ? strnlen(text, 500) : 0;
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    log_escape(&words, text, n);
     return err_set(err, ERR_NET, "the Docker engine cannot %s: %s", what, buf_str(&words));
 }
 

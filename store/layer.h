@@ -87,6 +87,8 @@ struct layer_blob {
 };
 int layer_blob(struct store *s, const struct layer *l, const enum compression *want,
                struct layer_blob *ret, struct err *err);
+/* One that is there, of any encoding; 1 when there is one, 0, or a negative code. */
+int layer_any_blob(struct store *s, const struct layer *l, struct layer_blob *ret, struct err *err);
 
 /*
  * The content of files of layers, for COPY --from, ADD and outputs: say all that is wanted first,

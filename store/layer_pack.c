@@ -24,6 +24,11 @@ static int find_blob(struct store *s, const struct layer *l, const enum compress
     return 0;
 }
 
+int layer_any_blob(struct store *s, const struct layer *l, struct layer_blob *ret, struct err *err)
+{
+    return find_blob(s, l, NULL, ret, err);
+}
+
 static int pack(struct store *s, const struct layer *l, enum compression c, struct layer_blob *ret,
                 struct err *err)
 {

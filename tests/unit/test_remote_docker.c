@@ -462,6 +462,9 @@ static void an_error_in_the_answer_to_a_load_is_an_error(UNUSED void **state)
           ERR_NET, "the Docker engine cannot load the image: no space left" },
         { "{\"error\":\"old style\"}", ERR_NET, "old style" },
         { "{\"errorDetail\":{}}", ERR_NET, "cannot load the image" },
+        { "{\"stream\":\"Loaded image: x\\n\"}\n{\"stream\":\"Error unpacking image x: not "
+          "found\\n\"}",
+          ERR_NET, "cannot load the image: Error unpacking image x: not found" },
         { "{\"a\":1,\"a\":2}", ERR_CORRUPT, "is no JSON" },
         { "{\"a\":1}x", ERR_CORRUPT, "is no JSON" },
         { "[]", ERR_CORRUPT, "is no JSON" },
