@@ -66,37 +66,36 @@ static int parse_image(const char *line, struct engine_memo *m, struct err *err)
     return 0;
 }
 
-static int parse_memo(const struct buf *text, struct engine_memo *m, struct err *err)
+int engine_memo_parse(const char *text, struct engine_memo *ret, struct err *err)
 {
+    AUTO(engine_memo_release) struct engine_memo m = { .is_known = true };
     AUTO(strv_release) struct strv lines = STRV_INIT;
 
-    strv_split(&lines, buf_str(text), '\n');
-    m->is_containerd = lines.n > 0 && str_eq(lines.v[0], head_containerd);
-    if (lines.n == 0 || (!m->is_containerd && !str_eq(lines.v[0], head_graph)))
+    strv_split(&lines, text, '\n');
+    m.is_containerd = lines.n > 0 && str_eq(lines.v[0], head_containerd);
+    if (lines.n == 0 || (!m.is_containerd && !str_eq(lines.v[0], head_graph)))
         return err_set(err, ERR_CORRUPT, "the first line is another one");
     for (size_t i = lines.n; i-- > 1;)
-        if (*lines.v[i] != '\0' && parse_image(lines.v[i], m, err) < 0)
+        if (*lines.v[i] != '\0' && parse_image(lines.v[i], &m, err) < 0)
             return err->code;
-    m->is_known = true;
+    *ret = m;
+    m = (struct engine_memo){ .n = 0 };
     return 0;
 }
 
 void engine_memo_read(struct store *s, const char *address, struct engine_memo *ret)
 {
-    AUTO(engine_memo_release) struct engine_memo m = { .n = 0 };
     AUTO(buf_release) struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
     char path[PATH_LEN + 1];
 
-    *ret = m;
+    *ret = (struct engine_memo){ .n = 0 };
     memo_path(address, path);
-    if (file_read(s->dirfd, path, FILE_MAX, &text, &err) < 0 || parse_memo(&text, &m, &err) < 0) {
-        if (err.code != ERR_NOT_FOUND)
-            log_debug("store", "%s is not believed: %s", path, err.msg);
+    if (file_read(s->dirfd, path, FILE_MAX, &text, &err) == 0 &&
+        engine_memo_parse(buf_str(&text), ret, &err) == 0)
         return;
-    }
-    *ret = m;
-    m = (struct engine_memo){ .n = 0 };
+    if (err.code != ERR_NOT_FOUND)
+        log_debug("store", "%s is not believed: %s", path, err.msg);
 }
 
 /* Writing. */
@@ -113,6 +112,13 @@ static void write_image(const struct engine_image *image, struct buf *b)
     buf_adds(b, "\n");
 }
 
+void engine_memo_format(const struct engine_memo *m, struct buf *ret)
+{
+    buf_addf(ret, "%s\n", m->is_containerd ? head_containerd : head_graph);
+    for (size_t i = 0; i < m->n; i++)
+        write_image(&m->images[i], ret);
+}
+
 void engine_memo_write(struct store *s, const char *address, const struct engine_memo *m)
 {
     AUTO(buf_release) struct buf text = BUF_INIT;
@@ -120,9 +126,7 @@ void engine_memo_write(struct store *s, const char *address, const struct engine
     char path[PATH_LEN + 1];
 
     memo_path(address, path);
-    buf_addf(&text, "%s\n", m->is_containerd ? head_containerd : head_graph);
-    for (size_t i = 0; i < m->n; i++)
-        write_image(&m->images[i], &text);
+    engine_memo_format(m, &text);
     if (store_make_dir(s->dirfd, DIR_NAME, 0700, &err) < 0 ||
         file_replace(s->dirfd, path, text.data, text.len, 0600, false, &err) < 0)
         log_debug("store", "%s is not written: %s", path, err.msg);

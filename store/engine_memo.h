@@ -40,6 +40,10 @@ void engine_memo_read(struct store *s, const char *address, struct engine_memo *
 /* What cannot be written is a debug line. */
 void engine_memo_write(struct store *s, const char *address, const struct engine_memo *m);
 
+/* The file's text; docs/store-layout.md. */
+int engine_memo_parse(const char *text, struct engine_memo *ret, struct err *err);
+void engine_memo_format(const struct engine_memo *m, struct buf *ret);
+
 const struct engine_image *engine_memo_find(const struct engine_memo *m, const struct digest *id);
 /*
  * In front of the others; the oldest goes where there is no room, and so does an older one of the
