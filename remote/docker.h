@@ -33,7 +33,7 @@ json_t *docker_inspect(struct docker *d, const char *name, struct err *err);
 /* GET /images/NAME/get: `docker save`'s tar into to (not finished). */
 int docker_save(struct docker *d, const char *name, struct sink *to, struct err *err);
 /* POST /images/load?quiet=1 with a tar as docker load takes it. An error in the answer's stream is
- * an error here. */
+ * an error here, and so is an image that the engine took and could not unpack. */
 int docker_load(struct docker *d, struct source *tar, struct err *err);
 int docker_tag(struct docker *d, const char *id, const char *repository, const char *tag,
                struct err *err);

@@ -115,6 +115,7 @@ from_the_engine() {
 
 t_from_finds_an_image_of_an_engine_with_graph_drivers() {
     from_the_engine graph
+    has log "transferring 1 of 2 layers" # the base is there already
 }
 
 t_from_finds_an_image_of_an_engine_with_the_containerd_store() {
