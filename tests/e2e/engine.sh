@@ -4,7 +4,7 @@
 
 docker() {
     # shellcheck disable=SC2086 # words are wanted
-    $SHALE_TEST_DOCKER "$@"
+    command $SHALE_TEST_DOCKER "$@"
 }
 
 engine() { # engine graph|ctrd: points DOCKER_HOST there
