@@ -135,18 +135,20 @@ static void *stage_thread(void *arg)
 
 int build_run_stages(struct build *b, struct err *err)
 {
+    AUTO(mem_free) pthread_t *threads = mem_calloc(b->n_stages, sizeof(*threads));
+    size_t n = 0;
     for (size_t i = 0; i < b->n_stages; i++) {
         struct build_stage *st = &b->stages[i];
         if (!st->needed || i == b->target)
             continue;
-        st->started = pthread_create(&st->thread, NULL, stage_thread, st) == 0;
-        if (!st->started)
+        if (pthread_create(&threads[n], NULL, stage_thread, st) == 0)
+            n++;
+        else
             stage_thread(st);
     }
     stage_thread(&b->stages[b->target]);
-    for (size_t i = 0; i < b->n_stages; i++)
-        if (b->stages[i].started)
-            pthread_join(b->stages[i].thread, NULL);
+    for (size_t i = 0; i < n; i++)
+        pthread_join(threads[i], NULL);
     return b->first_error.code != ERR_NONE ? err_copy(err, &b->first_error) : 0;
 }
 

@@ -84,8 +84,6 @@ struct build_stage {
     int n_shown, n_total; /* numbering of "[build 2/5]" */
     struct state state;
     enum { STAGE_WAITING, STAGE_DONE, STAGE_FAILED } phase;
-    pthread_t thread;
-    bool started;
     struct build_report report; /* of its steps, in order */
 };
 
