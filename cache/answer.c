@@ -12,8 +12,6 @@ int answer_find(struct store *s, const struct cache_key *key, struct answer *ret
         a.layer = layer_get(s, &a.record.layer, err);
         if (a.layer == NULL) {
             log_debug("cache", "a record's layer is gone: %s", err->msg);
-            struct err ignored = ERR_INIT;
-            record_drop(s, key, &ignored);
             return err_set(err, ERR_NOT_FOUND, "the layer of a recorded step is gone");
         }
     }

@@ -1,7 +1,7 @@
 /*
  * The answer to "has this step been made before?": the record of its exact
- * key, with the layer it names checked to be there. A record whose layer or
- * output is gone is dropped and is a miss, never an error. Any thread.
+ * key, with the layer it names checked to be there. A record whose layer is
+ * gone is a miss, never an error; the step's next record takes its place. Any thread.
  */
 #ifndef SHALE_CACHE_ANSWER_H
 #define SHALE_CACHE_ANSWER_H

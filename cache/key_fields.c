@@ -1,5 +1,7 @@
 #include "cache/key_fields.h"
 
+#include "dockerfile/lint.h"
+#include "remote/url.h"
 #include <string.h>
 
 #define VARIABLES "run.env" /* a list of NAME=VALUE */
@@ -47,6 +49,16 @@ size_t key_fields_count(const struct key_fields *f, const char *name)
     for (size_t k = 0; k < f->n; k++)
         n += str_eq(f->v[k].name, name);
     return n;
+}
+
+char *key_field_shown(const char *name, const char *value)
+{
+    if (value == NULL)
+        return NULL;
+    AUTO(mem_free) char *variable = str_ndup(value, strcspn(value, "="));
+    if (str_eq(name, VARIABLES) && lint_names_secret(variable))
+        return str_printf("%s=***", variable);
+    return url_redact(value);
 }
 
 void key_pairs_release(struct key_pairs *p)

@@ -26,6 +26,12 @@ void key_fields_parse(const char *text, size_t n, struct key_fields *ret);
 const char *key_fields_find(const struct key_fields *f, const char *name, size_t i);
 size_t key_fields_count(const struct key_fields *f, const char *name);
 
+/*
+ * A field's value as it may be shown: passwords of URLs and the values of variables whose name
+ * means a secret (lint.h) crossed out. Owned; NULL for NULL.
+ */
+char *key_field_shown(const char *name, const char *value);
+
 /* One line of a comparison; NULL: that side has no such field. */
 struct key_pair {
     const char *name, *before, *now;

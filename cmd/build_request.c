@@ -2,11 +2,13 @@
 #include "cmd/config.h"
 #include "cmd/csv.h"
 #include "cmd/stdin_source.h"
+#include "dockerfile/ignore.h"
 #include "engine/context_named.h"
 #include "image/name.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -309,8 +311,11 @@ static bool is_set(const char *variable)
 
 static bool is_on(const char *variable)
 {
-    const char *value = getenv(variable);
-    return is_set(variable) && !str_eq(value, "0") && !str_eq(value, "false");
+    static const char *const no[] = { "0", "f", "false", "n", "no", "off" };
+    bool on = is_set(variable);
+    for (size_t i = 0; on && i < ARRAY_LEN(no); i++)
+        on = strcasecmp(getenv(variable), no[i]) != 0;
+    return on;
 }
 
 /* --skip-docs goes before SHALE_SKIP_DOCS, which goes before the patterns of the configuration. */
@@ -331,7 +336,8 @@ static int take_docs(struct build_options *b, const struct options *o, struct er
     else
         b->skip_docs = config.has_docs;
     b->skip_docs = b->skip_docs && b->docs.n > 0;
-    return 0;
+    AUTO(ignore_free) struct ignore *patterns = ignore_new(&b->docs, err);
+    return patterns != NULL ? 0 : err_wrap(err, "patterns of documentation (docs = ...)");
 }
 
 static void take_plain(struct build_options *b, const struct options *o)

@@ -160,8 +160,10 @@ static void print_fields(struct buf *b, const struct explanation *x, const struc
         const struct key_pair *p = &s->pairs.v[i];
         strv_add(&cells, key_pair_same(p) ? "" : "differs");
         strv_add(&cells, p->name);
-        add_cell(&cells, x, p->before);
-        add_cell(&cells, x, compared ? p->now : "");
+        AUTO(mem_free) char *before = key_field_shown(p->name, p->before);
+        AUTO(mem_free) char *now = key_field_shown(p->name, p->now);
+        add_cell(&cells, x, before);
+        add_cell(&cells, x, compared ? now : "");
     }
     buf_addc(b, '\n');
     table_add(b, &cells, 4);
@@ -192,7 +194,8 @@ static void print_step(struct buf *b, const struct explanation *x, const struct 
     load_sides(x, r, &s);
     step_report_place(r, b);
     buf_addf(b, " %s\n%s", text, step_answer_name(r->answer));
-    if (r->cost_ms >= 0) {
+    bool was_made = r->answer == STEP_CACHED || r->answer == STEP_MADE;
+    if (was_made && r->cost_ms >= 0) {
         buf_adds(b, r->answer == STEP_CACHED ? ", took " : " in ");
         step_table_seconds(b, r->cost_ms);
     }
@@ -222,10 +225,12 @@ static json_t *fields_json(const struct step_sides *s)
     for (size_t i = 0; i < s->pairs.n; i++) {
         const struct key_pair *p = &s->pairs.v[i];
         json_t *o = json_pack("{s:s, s:b}", "name", p->name, "same", key_pair_same(p));
-        if (p->before != NULL && s->before.fields.n > 0)
-            json_object_set_new(o, "before", json_from_str(p->before));
-        if (p->now != NULL)
-            json_object_set_new(o, "now", json_from_str(p->now));
+        AUTO(mem_free) char *before = key_field_shown(p->name, p->before);
+        AUTO(mem_free) char *now = key_field_shown(p->name, p->now);
+        if (before != NULL && s->before.fields.n > 0)
+            json_object_set_new(o, "before", json_from_str(before));
+        if (now != NULL)
+            json_object_set_new(o, "now", json_from_str(now));
         json_array_append_new(a, o);
     }
     return a;
@@ -234,7 +239,9 @@ static json_t *fields_json(const struct step_sides *s)
 static json_t *files_json(const struct step_sides *s)
 {
     json_t *a = json_array();
-    for (size_t i = 0; i < s->files.n; i++) {
+    for (size_t i = 0; i < s->files.n && json_array_size(a) < FILES_SHOWN; i++) {
+        if (file_change_is_implied(&s->files, i))
+            continue;
         AUTO(buf_release) struct buf text = BUF_INIT;
         file_change_text(&s->files.v[i], s->files.v[i].path, &text);
         json_t *o = json_object();

@@ -25,12 +25,15 @@ static void print_sum(struct buf *b, const struct build_result *r)
     size_t undecided = build_report_count(&r->report, STEP_UNDECIDED);
     size_t known = build_report_count(&r->report, STEP_CACHED);
     int64_t cost = cost_of(&r->report);
+    const char *known_all = r->is_up_to_date ? "nothing to do" : "every step is known";
+    if (r->is_up_to_date || r->reason != NULL)
+        buf_addf(b, "\n%s%s", known_all, r->reason ? ", but " : "");
+    if (r->reason != NULL)
+        buf_adds(b, r->reason);
     if (r->docs_skipped != NULL)
-        buf_addf(b, "\nnothing to do: only documentation changed (%s)\n", r->docs_skipped);
-    else if (r->is_up_to_date)
-        buf_adds(b, "\nnothing to do\n");
-    else if (r->reason != NULL)
-        buf_addf(b, "\nevery step is known, but %s\n", r->reason);
+        buf_addf(b, ": only documentation changed (%s)", r->docs_skipped);
+    if (r->is_up_to_date || r->reason != NULL)
+        buf_addc(b, '\n');
     if (make + undecided == 0)
         return;
     buf_addf(b, "\n%zu to make", make);

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,16 @@ static int read_file(const char *path, struct config *ret, struct err *err)
     return config_parse(buf_str(&text), text.len, path, ret, err);
 }
 
+/* A file that nobody named: what cannot be reached (another user's home) is not there. */
+static int read_if_there(const char *path, struct config *ret, struct err *err)
+{
+    int rc = read_file(path, ret, err);
+    if (rc != ERR_IO || (err->sys != ENOTDIR && err->sys != EACCES))
+        return rc;
+    log_debug("cmd", "%s", err->msg);
+    return ERR_NOT_FOUND;
+}
+
 static char *users_path(void)
 {
     const char *dir = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
@@ -94,9 +105,9 @@ int config_read(struct config *ret, struct err *err)
     if (named != NULL && *named != '\0')
         return read_file(named, ret, err);
     AUTO(mem_free) char *own = users_path();
-    int rc = own != NULL ? read_file(own, ret, err) : ERR_NOT_FOUND;
+    int rc = own != NULL ? read_if_there(own, ret, err) : ERR_NOT_FOUND;
     if (rc == ERR_NOT_FOUND)
-        rc = read_file("/etc/shale/shale.conf", ret, err);
+        rc = read_if_there("/etc/shale/shale.conf", ret, err);
     if (rc != ERR_NOT_FOUND)
         return rc;
     err_clear(err);

@@ -36,6 +36,9 @@ DEFINE_AUTO_VALUE(struct lint_check, lint_check_release);
 int lint_check_read(const char *text, size_t n, const struct strv *build_args,
                     struct lint_check *ret, struct err *err);
 
+/* Whether a variable of this name is likely to hold a secret (the rule SecretsUsedInArgOrEnv). */
+bool lint_names_secret(const char *variable);
+
 struct instr;
 struct lint_platform {
     char os[32], arch[32];

@@ -226,7 +226,7 @@ static bool is_one_of(const char *part, size_t n, const char *const *words, size
     return false;
 }
 
-static bool names_secret(const char *key)
+bool lint_names_secret(const char *key)
 {
     static const char *const secret[] = {
         "apikey",   "auth",  "credential", "credentials", "key",
@@ -247,7 +247,7 @@ static bool names_secret(const char *key)
 
 static void lint_secret(struct walk *w, const struct instr *i, const char *key)
 {
-    if (!names_secret(key))
+    if (!lint_names_secret(key))
         return;
     AUTO(buf_release) struct buf quoted = BUF_INIT;
     text_quote(&quoted, key);

@@ -53,7 +53,7 @@ static void ask_base(struct build *b, const char *name, const char *canonical, c
                                     .vertex = v };
     x->rc = find_image(b->e, name, &options, &x->found, &x->err);
     vertex_close(b->e, v, x->rc, started, &x->err);
-    x->asked = true;
+    x->asked = x->rc != ERR_CANCELLED; /* who gave up has got no answer */
 }
 
 /* A stage's name, or one of the images that everybody knows, may have been meant: BuildKit's list.

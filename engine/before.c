@@ -24,31 +24,60 @@ static char *context_of(const struct build_options *o)
     return realpath(o->context, real) != NULL ? str_dup(real) : url_redact(o->context);
 }
 
-/* What kind of build this is. SHA-256: rows of other contexts are not to be mixed up on purpose. */
-static void subject_of(const struct build *b, const char *context, struct digest *ret)
+static char *dockerfile_of(const struct build_options *o)
+{
+    char real[PATH_MAX];
+    if (o->dockerfile_text != NULL)
+        return str_dup("-");
+    AUTO(mem_free)
+    char *path = o->dockerfile == NULL && o->context != NULL
+                     ? str_printf("%s/Dockerfile", o->context)
+                     : str_dup(o->dockerfile);
+    if (path == NULL)
+        return str_dup("");
+    return realpath(path, real) != NULL ? str_dup(real) : url_redact(path);
+}
+
+/* The canonical first name of the image; NULL: it has none. */
+static char *name_of(const struct build_options *o)
+{
+    AUTO(image_name_release) struct image_name n = { 0 };
+    struct err bad = ERR_INIT;
+    bool named = o->tags.n > 0 && image_name_parse(o->tags.v[0], &n, &bad) == 0;
+    return named ? image_name_canonical(&n) : NULL;
+}
+
+/* SHA-256: rows of other contexts are not to be mixed up on purpose. name NULL: of the kind. */
+static void subject_of(const struct build *b, const char *name, struct digest *ret)
 {
     char platform[64];
-    const char *file = b->o->dockerfile_text ? "-" : b->o->dockerfile ? b->o->dockerfile : "";
+    AUTO(mem_free) char *context = context_of(b->o);
+    AUTO(mem_free) char *file = dockerfile_of(b->o);
     AUTO(key_free) struct key *k = key_new("build");
     struct cache_key id;
     key_str(k, "context", context);
     key_str(k, "dockerfile", file);
     key_str(k, "target", b->stages[b->target].shown);
     key_str(k, "platform", platform_format(&b->platform, platform));
+    key_str(k, "name", name);
     key_end(k, &id, NULL);
     *ret = id.d;
 }
 
-/* Of the same image, where the context is another directory each time (as CI runners have it). */
-static int find_row(struct build *b, const struct digest *subject, struct last_build *ret,
-                    struct err *err)
+/*
+ * The same image; else whatever was built so, under other names (a tag may be a commit's); else the
+ * image where the context is another directory each time, as CI runners have it.
+ */
+static int find_row(struct build *b, const char *name, struct last_build *ret, struct err *err)
 {
-    if (last_build_get(b->store, subject, ret, err) == 0)
+    const struct before *x = &b->before;
+    if (last_build_get(b->store, &x->subject, ret, err) == 0)
         return 0;
-    AUTO(image_name_release) struct image_name n = { 0 };
-    if (b->o->tags.n == 0 || image_name_parse(b->o->tags.v[0], &n, err) < 0)
+    err_clear(err);
+    if (last_build_of_kind(b->store, &x->kind, ret, err) == 0)
+        return 0;
+    if (name == NULL)
         return ERR_NOT_FOUND;
-    AUTO(mem_free) char *name = image_name_canonical(&n);
     err_clear(err);
     return last_build_named(b->store, name, ret, err);
 }
@@ -58,10 +87,11 @@ void before_load(struct build *b, bool good)
     struct before *x = &b->before;
     struct err none = ERR_INIT;
     before_release(x);
-    AUTO(mem_free) char *context = context_of(b->o);
-    subject_of(b, context, &x->subject);
+    AUTO(mem_free) char *name = name_of(b->o);
+    subject_of(b, NULL, &x->kind);
+    subject_of(b, name != NULL ? name : "", &x->subject);
     x->has_subject = true;
-    if (find_row(b, &x->subject, &x->row, &none) < 0)
+    if (find_row(b, name, &x->row, &none) < 0)
         return;
     const char *text = good && x->row.good_report ? x->row.good_report : x->row.report;
     x->is_there =
@@ -116,45 +146,58 @@ void before_match(struct build_stage *st, struct step_report *r)
     pthread_mutex_unlock(&b->lock);
     if (found == x->steps.n || !x->steps.v[found]->has_key)
         return;
+    const struct step_report *old = x->steps.v[found];
     r->has_before = true;
-    r->before = x->steps.v[found]->key;
+    r->before = old->key;
+    r->is_same = str_eq(old->source, r->source) && str_eq(old->text, r->text);
 }
 
-/* A failed build says nothing new about the steps that it did not come to. */
-static void add_not_reached(struct before *x, struct build_report *r)
+static bool is_step(const struct instr *i)
 {
-    for (size_t i = 0; i < x->steps.n; i++) {
-        const struct step_report *old = x->steps.v[i];
-        if (x->taken[i] || !old->has_key)
+    return i->kind == INSTR_RUN || i->kind == INSTR_COPY || i->kind == INSTR_ADD ||
+           i->kind == INSTR_WORKDIR;
+}
+
+/* What a failed build did not come to: known as it was before. */
+static void add_not_reached(struct build_stage *st)
+{
+    size_t reached = 0;
+    for (size_t i = 0; i < st->report.n; i++)
+        reached += !str_starts(st->report.v[i]->text, "FROM ");
+    for (size_t k = 0; k < st->def->n_instrs && !st->replaced; k++) {
+        const struct instr *i = st->def->instrs[k];
+        if (!is_step(i) || (reached > 0 && reached-- > 0))
             continue;
-        struct step_report *s = build_report_add(r);
-        *s = (struct step_report){ .stage = str_dup(old->stage),
-                                   .number = old->number,
-                                   .total = old->total,
-                                   .line = old->line,
-                                   .kind = str_dup(old->kind),
-                                   .text = str_dup(old->text),
-                                   .source = str_dup(old->source),
-                                   .has_key = true,
-                                   .key = old->key,
-                                   .cost_ms = old->cost_ms };
+        AUTO(mem_free) char *name = stage_vertex_name(st, i);
+        struct step_report *r = step_report_begin(st, i, name);
+        before_match(st, r);
+        r->has_key = r->has_before;
+        r->key = r->before;
+        r->has_before = false;
     }
 }
 
-void before_save(struct build *b, const struct blob_id *image, const char *name)
+void before_add_not_reached(struct build *b)
+{
+    for (size_t i = 0; i < b->n_stages; i++)
+        if (b->stages[i].needed)
+            add_not_reached(&b->stages[i]);
+}
+
+void before_save(struct build *b, const struct blob_id *image)
 {
     struct before *x = &b->before;
     struct err ignored = ERR_INIT; /* explanations are no part of the result */
     AUTO(buf_release) struct buf text = BUF_INIT;
     AUTO(mem_free) char *context = context_of(b->o);
+    AUTO(mem_free) char *name = name_of(b->o);
     if (!x->has_subject)
         return;
-    if (image == NULL)
-        add_not_reached(x, &b->result->report);
     build_report_write(&b->result->report, &text);
     struct last_build row = { .subject = x->subject,
+                              .kind = x->kind,
                               .context = context,
-                              .name = name ? (char *)(uintptr_t)name : x->row.name,
+                              .name = name,
                               .report = text.data };
     if (image != NULL) {
         row.has_image = true;

@@ -1,6 +1,6 @@
 /*
  * The build before this one of the same kind (context, Dockerfile, target,
- * platform): its steps, so that each step can say what differs, and at the
+ * platform) and name: its steps, so that each step can say what differs, and at the
  * end this build in its place (store/last_build.h).
  *
  *     before_load -> before_match* (any stage's thread) -> before_save -> before_release
@@ -14,7 +14,7 @@
 #include "store/last_build.h"
 
 struct before {
-    struct digest subject;
+    struct digest subject, kind;
     bool has_subject, is_there;
     struct last_build row; /* when is_there */
     struct build_report steps;
@@ -32,10 +32,12 @@ void before_load(struct build *b, bool good);
  * have that any more. Each is found once.
  */
 void before_match(struct build_stage *st, struct step_report *r);
+/* After a build that failed: its stages' other steps, with the keys that they had. */
+void before_add_not_reached(struct build *b);
 /*
- * b's report in the place of the last one. image: of a build that succeeded, else NULL; then steps
- * that were not reached stay as they were, and so does the last good build.
+ * b's report in the place of the last one. image: of a build that succeeded, else NULL; then the
+ * last good build stays what it was.
  */
-void before_save(struct build *b, const struct blob_id *image, const char *name);
+void before_save(struct build *b, const struct blob_id *image);
 
 #endif

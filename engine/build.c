@@ -212,6 +212,7 @@ static void gather_report(struct build *b)
 {
     for (size_t i = 0; i < b->n_stages; i++)
         build_report_move(&b->result->report, &b->stages[i].report);
+    b->result->report.rules = b->rules;
 }
 
 /* Only documentation changed: said once, in the place of the steps. */
@@ -257,39 +258,33 @@ static int build_image(struct build *b, struct err *err)
     return rc;
 }
 
-/* The canonical name that this kind of build is found by; NULL: it has none. */
-static char *first_name(const struct build_options *o)
-{
-    AUTO(image_name_release) struct image_name n = { 0 };
-    struct err bad = ERR_INIT;
-    return o->tags.n > 0 && image_name_parse(o->tags.v[0], &n, &bad) == 0 ? image_name_canonical(&n)
-                                                                          : NULL;
-}
-
 /* When things were last used, and what this build was, is no part of the result. */
 static void remember(struct build *b, int rc)
 {
     struct err ignored = ERR_INIT;
-    AUTO(mem_free) char *name = first_name(b->o);
     if (b->n_used > 0 && record_touch(b->store, b->used_keys, b->n_used, &ignored) < 0)
         log_debug("engine", "%s", ignored.msg);
-    before_save(b, rc == 0 && b->result->has_image ? &b->result->config : NULL, name);
+    before_save(b, rc == 0 && b->result->has_image ? &b->result->config : NULL);
 }
 
 /* Planning. */
 
 /* Every step is known: is the image that they give here? */
-static void compare_image(struct build *b)
+static void compare_image(struct build *b, bool skipped)
 {
     struct build_result *r = b->result;
     struct image_config config;
     struct err none = ERR_INIT;
-    image_config_init(&config);
-    build_assemble_text(b, &b->stages[b->target].state, &b->o->labels, &r->config, &config, NULL);
-    image_config_release(&config);
     AUTO(stored_image_release) struct stored_image same = { 0 };
-    if (tag_find(b->store, DIGEST_S(&r->config.d), &same, &none) < 0)
-        r->reason = str_dup("the image's configuration is another one");
+    image_config_init(&config);
+    if (!skipped)
+        build_assemble_text(b, &b->stages[b->target].state, &b->o->labels, &r->config, &config,
+                            NULL);
+    image_config_release(&config);
+    r->has_image = true;
+    if (build_wants_image(b->o) && tag_find(b->store, DIGEST_S(&r->config.d), &same, &none) < 0)
+        r->reason = str_dup(skipped ? "the last image is no longer here"
+                                    : "the image's configuration is another one");
 }
 
 /* Whether the image that is known is here under all names. */
@@ -321,6 +316,29 @@ bool build_all_known(const struct build *b)
     return true;
 }
 
+/* A step that several stages have in common is made once: by the first of them. */
+static void mark_common(struct build *b)
+{
+    AUTO(map_free) struct map *first = map_new(NULL);
+    for (size_t i = 0; i < b->n_stages; i++)
+        for (size_t k = 0; k < b->stages[i].report.n; k++) {
+            struct step_report *r = b->stages[i].report.v[k];
+            if (r->answer != STEP_TO_MAKE)
+                continue;
+            const struct step_report *by = map_get(first, DIGEST_HEX(&r->key.d));
+            if (by == NULL) {
+                map_set(first, DIGEST_HEX(&r->key.d), r);
+                continue;
+            }
+            AUTO(buf_release) struct buf why = BUF_INIT;
+            buf_adds(&why, "made once, as ");
+            step_report_place(by, &why);
+            r->answer = STEP_CACHED;
+            mem_free(r->why);
+            r->why = buf_take(&why);
+        }
+}
+
 static int plan_stages(struct build *b, struct err *err)
 {
     struct build_result *r = b->result;
@@ -336,11 +354,10 @@ static int plan_stages(struct build *b, struct err *err)
         before_load(b, false);
     if (!skipped && build_run_stages(b, err) < 0)
         return err->code;
+    mark_common(b);
     if (!build_all_known(b))
         return 0;
-    if (!skipped)
-        compare_image(b);
-    r->has_image = true;
+    compare_image(b, skipped);
     compare_names(b);
     return 0;
 }
@@ -375,6 +392,8 @@ static int build_once(struct engine *e, const struct build_options *o, const str
     };
     build_init(&b);
     int rc = build_image(&b, err);
+    if (rc < 0)
+        before_add_not_reached(&b);
     gather_report(&b);
     remember(&b, rc);
     *ret_lost = rc < 0 && has_lost_layers(&b);

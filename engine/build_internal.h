@@ -118,6 +118,7 @@ struct build {
     struct map *fetched;
     bool is_plan;         /* nothing is fetched or kept */
     bool is_dry;          /* no step is made or shown: a plan, or a trial of skip_docs.h */
+    struct digest rules;  /* SHA-256 of the main context's ignore file */
     struct before before; /* before.h */
     struct foreseen foreseen;
     struct docs_trial *docs; /* skip_docs.h; NULL: not one */
@@ -196,8 +197,11 @@ struct step_ops {
     /* How a path of that layer is to be shown: as the path that it was copied from. NULL: as
      * itself. Owned by the caller. */
     char *(*shown_path)(void *step, const char *path);
-    /* skip_docs.h: whether all changes are documentation. */
-    bool (*is_docs)(struct step *s, const struct file_changes *c);
+    /* A plan: what would go wrong before the step begins. */
+    int (*check)(struct step *s, struct err *err);
+    /* skip_docs.h: whether all changes are documentation, and where the files went ("" is the
+     * root; owned by the caller). */
+    bool (*is_docs)(struct step *s, const struct file_changes *c, char **ret_dest);
 };
 int step_do(struct step *s, struct err *err);
 /*
@@ -263,6 +267,8 @@ void build_assemble_text(struct build *b, struct state *s, const struct strv *la
                          struct blob_id *ret_config, struct image_config *ret,
                          struct buf *ret_text);
 
+/* deliver.c: a build that asks for files only leaves no image behind but those with a name. */
+bool build_wants_image(const struct build_options *o);
 /* deliver.c: tags, engine, outputs, iidfile, metadata. */
 int build_deliver(struct build *b, const struct blob_id *config_id,
                   const struct image_config *config, struct state *s, struct err *err);

@@ -5,13 +5,18 @@
 #include "engine/context_named.h"
 #include "engine/contexts.h"
 
-/*
- * The layer that make gives, remembered under k's key (k is used up): made when it is not known.
- * shown is what the record is called.
- */
-typedef const struct layer *(*layer_make_fn)(void *arg, struct err *err);
-const struct layer *context_layer_once(struct build *b, struct key *k, const char *shown,
-                                       layer_make_fn make, void *arg, struct err *err);
+/* A layer that is made for a context, once. */
+struct context_layer {
+    const char *shown; /* what its record is called */
+    const struct layer *(*make)(void *arg, struct err *err);
+    /* A plan: what it would hold; NULL: that is not known before. */
+    struct listing *(*foresee)(void *arg, struct err *err);
+    void *arg;
+    int64_t made_s; /* set: when it was made; 0: it was not (a plan) */
+};
+/* Remembered under k's key (k is used up): made when it is not known. */
+const struct layer *context_layer_once(struct build *b, struct key *k, struct context_layer *x,
+                                       struct err *err);
 
 /* One layer as what a context is. */
 void context_take_layer(struct build_context *c, const struct layer *l);

@@ -67,7 +67,8 @@ static const struct layer *layer_of_file(struct one_file *f, bool unpack, struct
     key_digest(k, "content", &f->e.content);
     if (!unpack)
         key_u64(k, "mode", f->e.mode);
-    return context_layer_once(f->b, k, "context", unpack ? unpacked : renamed, f, err);
+    struct context_layer x = { .shown = "context", .make = unpack ? unpacked : renamed, .arg = f };
+    return context_layer_once(f->b, k, &x, err);
 }
 
 static int take_file(struct one_file *f, bool unpack, struct build_context *c, struct err *err)

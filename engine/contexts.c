@@ -92,33 +92,55 @@ void context_take_layer(struct build_context *c, const struct layer *l)
     c->n_layers = 1;
 }
 
-static int keep_made(struct build *b, const struct cache_key *key, const char *shown,
+static int keep_made(struct build *b, const struct cache_key *key, struct context_layer *x,
                      const struct buf *fields, const struct layer *l, struct err *err)
 {
-    struct record r = { .key = *key, .has_layer = true, .layer = l->diff_id };
+    x->made_s = clock_wall_s();
+    struct record r = { .key = *key, .has_layer = true, .layer = l->diff_id, .made_s = x->made_s };
     struct buf nothing = BUF_INIT;
-    snprintf(r.step, sizeof(r.step), "%s", shown);
+    snprintf(r.step, sizeof(r.step), "%s", x->shown);
     return answer_keep(b->store, &r, fields, &nothing, err);
 }
 
-const struct layer *context_layer_once(struct build *b, struct key *k, const char *shown,
-                                       layer_make_fn make, void *arg, struct err *err)
+static const struct layer *find_made(struct build *b, const struct cache_key *key,
+                                     struct context_layer *x)
 {
-    struct cache_key key;
     struct answer a;
     struct err miss = ERR_INIT;
+    if (answer_find(b->store, key, &a, &miss) < 0)
+        return NULL;
+    x->made_s = a.record.made_s;
+    return a.layer;
+}
+
+static const struct layer *foreseen(struct build *b, const struct context_layer *x, struct err *err)
+{
+    if (x->foresee == NULL) {
+        err_set(err, ERR_UNDECIDED, "%s has to be unpacked", x->shown);
+        return NULL;
+    }
+    struct listing *l = x->foresee(x->arg, err);
+    return l != NULL ? foresee_layer(b, l) : NULL;
+}
+
+const struct layer *context_layer_once(struct build *b, struct key *k, struct context_layer *x,
+                                       struct err *err)
+{
+    struct cache_key key;
     AUTO(buf_release) struct buf fields = BUF_INIT;
     key_end(k, &key, &fields);
     build_used_key(b, &key);
-    if (answer_find(b->store, &key, &a, &miss) == 0 && a.layer != NULL)
-        return a.layer;
+    const struct layer *l = find_made(b, &key, x);
+    if (l != NULL || b->is_plan)
+        return l != NULL ? l : foreseen(b, x, err);
     AUTO(fd_close) int claim = record_claim(b->store, &key, b->e->cancel, err);
     if (claim < 0)
         return NULL;
-    if (answer_find(b->store, &key, &a, &miss) == 0 && a.layer != NULL)
-        return a.layer;
-    const struct layer *l = make(arg, err);
-    return l != NULL && keep_made(b, &key, shown, &fields, l, err) == 0 ? l : NULL;
+    l = find_made(b, &key, x);
+    if (l != NULL)
+        return l;
+    l = x->make(x->arg, err);
+    return l != NULL && keep_made(b, &key, x, &fields, l, err) == 0 ? l : NULL;
 }
 
 /* Ignore rules. */
@@ -218,6 +240,7 @@ int contexts_open_main(struct build *b, const char *dockerfile_path, struct err 
         ig = parse_ignore(&text, "error reading", err);
         rc = ig == NULL ? err->code : 0;
     }
+    digest_of(buf_str(&text), text.len, &b->rules);
     vertex_status(b->e, v, "transferring context:", text.len, 0, true);
     if (vertex_close(b->e, v, rc, started, err) < 0)
         return rc;
@@ -355,10 +378,11 @@ static int find_named(struct build *b, const char *name, const struct platform *
         return err_set(err, ERR_NOT_FOUND, "no context is named '%s'", name);
     pthread_mutex_lock(&o->lock);
     if (!o->is_done) {
+        err_clear(&o->err);
         o->rc = kind->open(b, o, &o->err);
         if (o->rc == ERR_NOT_FOUND) /* the context is known, what it names is not there */
             o->rc = o->err.code = ERR_USAGE;
-        o->is_done = true;
+        o->is_done = o->rc != ERR_CANCELLED;
     }
     pthread_mutex_unlock(&o->lock);
     if (o->rc < 0)

@@ -17,11 +17,37 @@ struct docs {
     char *dest; /* resolved; "" is the root */
 };
 
-/* A directory in which everything would be documentation. */
+/* A directory's own entry: in which everything would be documentation. */
 static bool is_docs_dir(const struct docs *d, const char *dir)
 {
     AUTO(mem_free) char *in_it = str_printf("%s/x", dir);
     return *dir != '\0' && (ignore_match(d->patterns, dir) || ignore_match(d->patterns, in_it));
+}
+
+/* What says how to build is no part of what is built. */
+static bool is_about_building(const char *path)
+{
+    const char *name = path_base(path);
+    return str_starts(name, "Dockerfile") || str_ends(name, ".dockerignore");
+}
+
+#define FOUND_OTHER 1
+
+/* view_fn */
+static int look_for_other(void *arg, const struct entry *e, size_t layer UNUSED,
+                          struct err *err UNUSED)
+{
+    const struct docs *d = arg;
+    bool other =
+        e->type != ENTRY_DIR && !ignore_match(d->patterns, e->path) && !is_about_building(e->path);
+    return other ? FOUND_OTHER : 0;
+}
+
+/* A directory of the context with more in it than documentation. */
+static bool has_other_files(struct docs *d, const char *dir)
+{
+    struct err ignored = ERR_INIT;
+    return view_walk(d->c->from.view, dir, look_for_other, d, &ignored) == FOUND_OTHER;
 }
 
 static size_t components(const char *path)
@@ -36,6 +62,8 @@ static size_t components(const char *path)
 static char *beginning(const char *path, size_t n)
 {
     const char *p = path;
+    if (n == 0)
+        return str_dup("");
     for (; *p != '\0'; p++)
         if (*p == '/' && --n == 0)
             break;
@@ -44,7 +72,7 @@ static char *beginning(const char *path, size_t n)
 
 enum coming { COMES_NOT, COMES_BROADLY, COMES_BY_NAME };
 
-static enum coming by_pattern(const struct docs *d, const char *pattern, const char *path)
+static enum coming by_pattern(struct docs *d, const char *pattern, const char *path)
 {
     bool hit = false;
     struct err bad = ERR_INIT;
@@ -54,13 +82,14 @@ static enum coming by_pattern(const struct docs *d, const char *pattern, const c
     AUTO(mem_free) char *match = beginning(path, components(pattern));
     if (glob_match(pattern, match, &hit, &bad) < 0 || !hit)
         return COMES_NOT;
-    if (str_eq(match, path))
-        return str_eq(last, "*") ? COMES_BROADLY : COMES_BY_NAME;
-    return is_docs_dir(d, match) ? COMES_BY_NAME : COMES_BROADLY;
+    if (!str_eq(match, path) && has_other_files(d, match))
+        return COMES_BROADLY;
+    AUTO(mem_free) char *dir = beginning(path, components(pattern) - 1);
+    return str_eq(last, "*") && has_other_files(d, dir) ? COMES_BROADLY : COMES_BY_NAME;
 }
 
 /* How a source, as it is written, brings a path of the context. */
-static enum coming comes_by(const struct docs *d, const char *source, const char *path)
+static enum coming comes_by(struct docs *d, const char *source, const char *path)
 {
     AUTO(mem_free) char *clean = copy_clean(source);
     if (glob_has_magic(clean))
@@ -69,10 +98,10 @@ static enum coming comes_by(const struct docs *d, const char *source, const char
         return COMES_BY_NAME;
     if (*clean != '\0' && !path_is_below(path, clean))
         return COMES_NOT;
-    return is_docs_dir(d, clean) ? COMES_BY_NAME : COMES_BROADLY;
+    return has_other_files(d, clean) ? COMES_BROADLY : COMES_BY_NAME;
 }
 
-static bool is_docs_path(const struct docs *d, const char *path, bool is_dir)
+static bool is_docs_path(struct docs *d, const char *path, bool is_dir)
 {
     const struct strv *sources = &d->c->i->copy.sources;
     bool broadly = false;
@@ -98,7 +127,7 @@ static const char *below_dest(const struct docs *d, const char *path)
 
 /* What is gone has no place in the context any more: whichever source brought it, it was
  * documentation. */
-static bool was_docs(const struct docs *d, const char *path, bool is_dir)
+static bool was_docs(struct docs *d, const char *path, bool is_dir)
 {
     const struct strv *sources = &d->c->i->copy.sources;
     const char *rel = below_dest(d, path);
@@ -120,7 +149,7 @@ static bool was_docs(const struct docs *d, const char *path, bool is_dir)
     return any;
 }
 
-static bool is_docs_change(const struct docs *d, const struct file_change *x)
+static bool is_docs_change(struct docs *d, const struct file_change *x)
 {
     bool is_dir = x->type == ENTRY_DIR;
     if (x->kind == FILE_TYPE || (is_dir && x->kind != FILE_NEW && x->kind != FILE_GONE))
@@ -131,7 +160,7 @@ static bool is_docs_change(const struct docs *d, const struct file_change *x)
     return o != NULL && o->context != NULL && is_docs_path(d, o->path, is_dir);
 }
 
-bool copy_is_docs(struct step *s, const struct file_changes *c)
+bool copy_is_docs(struct step *s, const struct file_changes *c, char **ret_dest)
 {
     struct copy *copy = s->arg;
     const struct instr_copy *x = &copy->i->copy;
@@ -146,5 +175,6 @@ bool copy_is_docs(struct step *s, const struct file_changes *c)
     for (size_t i = 0; i < c->n; i++)
         if (!file_change_is_implied(c, i) && !is_docs_change(&d, &c->v[i]))
             return false;
+    *ret_dest = TAKE(dest);
     return true;
 }

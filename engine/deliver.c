@@ -303,8 +303,7 @@ static int write_metadata(const struct delivery *d, struct err *err)
     return file_replace(AT_FDCWD, path, text.data, text.len, 0644, false, err);
 }
 
-/* A build that asks for files only leaves no image behind but those with a name. */
-static bool wants_image(const struct build_options *o)
+bool build_wants_image(const struct build_options *o)
 {
     for (size_t i = 0; i < o->n_outputs; i++)
         if (str_eq(o->outputs[i].type, "image") || str_eq(o->outputs[i].type, "docker"))
@@ -317,7 +316,7 @@ static int deliver(struct delivery *d, struct err *err)
     const struct build_options *o = d->b->o;
     if (canonical_names(&o->tags, &d->names, err) < 0)
         return err->code;
-    if (wants_image(o)) {
+    if (build_wants_image(o)) {
         int64_t started = clock_mono_ms();
         d->vertex = vertex_begin(d->b->e, "exporting to image");
         int rc = set_tags(d, err);

@@ -180,11 +180,17 @@ int files_identify(struct files *f, const char *path, struct content_id *ret, st
     return rc == 0 ? plan_content_id(f->plan, ret, err) : rc;
 }
 
-/* layer_make_fn */
+/* context_layer */
 static const struct layer *make_shown(void *arg, struct err *err)
 {
     struct files *f = arg;
     return plan_make(f->plan, err);
+}
+
+static struct listing *foresee_shown(void *arg, struct err *err)
+{
+    struct files *f = arg;
+    return plan_listing(f->plan, err);
 }
 
 /* The layer that a mount shows; the next one need not make it again. */
@@ -195,20 +201,19 @@ static const struct layer *shown_layer(struct files *f, struct err *err)
         return NULL;
     AUTO(key_free) struct key *k = key_new("mount");
     AUTO(mem_free) char *shown = str_printf("files of %s for a mount", f->shown);
+    struct context_layer x = {
+        .shown = shown, .make = make_shown, .foresee = foresee_shown, .arg = f
+    };
     key_digest(k, "listing", &id);
-    return context_layer_once(f->b, k, shown, make_shown, f, err);
-}
-
-static const struct layer *foreseen_layer(struct files *f, struct err *err)
-{
-    struct listing *l = plan_listing(f->plan, err);
-    return l != NULL ? foresee_layer(f->b, l) : NULL;
+    const struct layer *l = context_layer_once(f->b, k, &x, err);
+    f->made_s = x.made_s;
+    return l;
 }
 
 int files_stack(struct files *f, const struct layer *const **ret, size_t *ret_n, struct err *err)
 {
     if (f->context != NULL && f->layers == NULL) {
-        const struct layer *l = f->b->is_plan ? foreseen_layer(f, err) : shown_layer(f, err);
+        const struct layer *l = shown_layer(f, err);
         if (l == NULL)
             return err->code;
         f->layers = mem_calloc(1, sizeof(*f->layers));

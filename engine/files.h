@@ -24,6 +24,7 @@ struct files {
     char *shown;             /* for messages: from's word, or "context" */
     struct layer_plan *plan; /* of files_identify, for files_stack; made on */
     struct view *nothing;
+    int64_t made_s; /* of files_stack: when the layer was made; 0: it was not made for this */
 };
 void files_release(struct files *f);
 DEFINE_AUTO_VALUE(struct files, files_release);

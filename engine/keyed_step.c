@@ -148,6 +148,8 @@ int step_without_key(struct build_stage *st, const struct instr *i, int failed, 
     }
     AUTO(mem_free) char *name = stage_vertex_name(st, i);
     step_report_begin(st, i, name)->answer = STEP_FAILED;
+    if (st->b->is_dry)
+        return err_at(err, i->line, i->line_end);
     if (failed == 0) {
         failed = vertex_begin(st->b->e, "%s", name);
         vertex_close(st->b->e, failed, err->code, clock_mono_ms(), err);
@@ -235,6 +237,10 @@ static int answer(struct step *s, struct err *err)
     why_missed(s);
     if (!b->is_dry)
         return make(s, err);
+    if (s->ops != NULL && s->ops->check != NULL && s->ops->check(s, err) < 0) {
+        r->answer = STEP_FAILED;
+        return err_at(err, s->i->line, s->i->line_end);
+    }
     foresee(s);
     return 0;
 }

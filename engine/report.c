@@ -120,7 +120,8 @@ void build_report_write(const struct build_report *r, struct buf *ret)
         set_str(o, "source", r->v[i]->source);
         json_array_append_new(steps, o);
     }
-    json_auto_t *j = json_pack("{s:i, s:o}", "version", REPORT_VERSION, "steps", steps);
+    json_auto_t *j = json_pack("{s:i, s:s, s:o}", "version", REPORT_VERSION, "rules",
+                               DIGEST_HEX(&r->rules), "steps", steps);
     json_write(j, ret);
 }
 
@@ -162,6 +163,10 @@ int build_report_read(const char *text, size_t n, struct build_report *ret, stru
     const json_t *steps = json_get_arr(j, "steps");
     if (steps == NULL || json_get_int(j, "version", 0) != REPORT_VERSION)
         return err_set(err, ERR_CORRUPT, "report: of another version");
+    struct err none = ERR_INIT;
+    const char *rules = json_get_str(j, "rules");
+    if (rules == NULL || digest_parse_hex(rules, &ret->rules, &none) < 0)
+        memset(&ret->rules, 0, sizeof(ret->rules));
     size_t i;
     const json_t *o;
     json_array_foreach(steps, i, o)

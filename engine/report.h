@@ -37,6 +37,7 @@ struct step_report {
     char *source;      /* as it is written; the same */
     enum step_answer answer;
     bool has_key, has_before;
+    bool is_same;            /* before is of a step that reads the same, variables filled in */
     struct cache_key key;    /* now */
     struct cache_key before; /* of the same step in the build before */
     char *change;            /* how the two differ, one line; NULL: they do not, or nobody knows */
@@ -48,6 +49,7 @@ struct step_report {
 struct build_report {
     struct step_report **v; /* stages in the order of the Dockerfile */
     size_t n, cap;
+    struct digest rules; /* SHA-256 of the context's ignore file; zero: not known */
 };
 void build_report_release(struct build_report *r);
 DEFINE_AUTO_VALUE(struct build_report, build_report_release);

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "engine/engine_internal.h"
 #include "engine/layer_links.h"
+#include "engine/skip_docs.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -63,13 +64,15 @@ static void key_owner(const struct run_mounted *x, unsigned mode, struct key *k)
 
 /* ---- files of somewhere else: bind, and what a new cache begins with ---- */
 
-static int find_source(struct run_mounted *x, const char *source, struct err *err)
+static int find_source(struct run_mounts *r, struct run_mounted *x, const char *source,
+                       struct err *err)
 {
     if (view_resolve(x->files.view, source + 1, true, &x->source, NULL, err) < 0)
         return err->code == ERR_NOT_FOUND ? files_not_found(x->files.shown, source + 1, err)
                                           : err->code;
     if (!view_find(x->files.view, x->source, NULL, NULL))
         return files_not_found(x->files.shown, source + 1, err);
+    docs_check_taken(r->st->b, x->files.layers, x->files.n_layers, x->source, true);
     x->is_whole_stack = x->files.context == NULL && *x->source == '\0';
     return x->is_whole_stack ? 0 : files_identify(&x->files, x->source, &x->content, err);
 }
@@ -83,7 +86,7 @@ static int open_files(struct run_mounts *r, struct run_mounted *x, struct err *e
     if (files_open(r->st, x->m->from, &wants, &x->files, err) < 0)
         return err->code;
     x->has_files = true;
-    return find_source(x, clean, err);
+    return find_source(r, x, clean, err);
 }
 
 static void key_files(const struct run_mounted *x, struct key *k)
@@ -408,6 +411,21 @@ void run_mounts_key(const struct run_mounts *r, struct key *k)
         key_str(k, "mount.target", x->target);
         behaviours[x->m->type].key(x, k);
     }
+}
+
+int run_mounts_check(const struct run_mounts *r, struct err *err)
+{
+    const struct build_options *o = r->st->b->o;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct run_mounted *x = &r->v[i];
+        if (!x->m->required)
+            continue;
+        if (x->m->type == MOUNT_SECRET && !secret_is_given(o, x->id))
+            return err_set(err, ERR_NOT_FOUND, "secret %s: not found", x->id);
+        if (x->m->type == MOUNT_SSH && !ssh_is_given(o, x->id))
+            return err_set(err, ERR_NOT_FOUND, "unset ssh forward key %s", x->id);
+    }
+    return 0;
 }
 
 int run_mounts_prepare(struct run_mounts *r, struct work *w, struct strv *env, struct err *err)

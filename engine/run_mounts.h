@@ -61,6 +61,8 @@ void run_mounts_key(const struct run_mounts *r, struct key *k);
  * always in the order of their names, so that no two steps wait for each other.
  */
 int run_mounts_prepare(struct run_mounts *r, struct work *w, struct strv *env, struct err *err);
+/* What preparing would find missing, without reading it: a secret or agent that is required. */
+int run_mounts_check(const struct run_mounts *r, struct err *err);
 /* After run_mounts_prepare: what the step must not print. to may not outlive r. */
 void run_mounts_redact(const struct run_mounts *r, struct redactor *to);
 /* Overwrites the values of those variables before they are freed. */

@@ -64,6 +64,11 @@ static const struct build_secret *find(const struct build_options *o, const char
     return NULL;
 }
 
+bool secret_is_given(const struct build_options *o, const char *id)
+{
+    return find(o, id) != NULL;
+}
+
 int secret_read(const struct build_options *o, const char *id, struct buf *ret, struct err *err)
 {
     const struct build_secret *s = find(o, id);

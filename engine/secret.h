@@ -16,6 +16,9 @@
  * is not set is an empty secret, as BuildKit has it; a file that cannot be read is ERR_IO.
  */
 int secret_read(const struct build_options *o, const char *id, struct buf *ret, struct err *err);
+/* Whether one of that id was given, readable or not. */
+bool secret_is_given(const struct build_options *o, const char *id);
+bool ssh_is_given(const struct build_options *o, const char *id);
 /* Overwrites the bytes, then frees them: secret_read's buffer, which is never moved. */
 void secret_wipe(struct buf *b);
 DEFINE_AUTO_VALUE(struct buf, secret_wipe);

@@ -1,13 +1,33 @@
 #include "engine/skip_docs.h"
 
+#include "base/fs.h"
 #include "engine/engine_internal.h"
-#include "engine/why.h"
 
-static void note_left_out(struct step *s, const struct file_changes *c)
+#define TOLD_MAX 3 /* changes that one line names */
+
+static void trial_release(struct docs_trial *t)
 {
-    struct build *b = s->st->b;
-    pthread_mutex_lock(&b->lock);
+    ignore_free(t->patterns);
+    map_free(t->told);
+    for (size_t i = 0; i < t->n_layers; i++) {
+        mem_free(t->layers[i].dest);
+        strv_release(&t->layers[i].paths);
+    }
+    mem_free(t->layers);
+}
+DEFINE_AUTO_VALUE(struct docs_trial, trial_release);
+
+/* dest is taken over. */
+static void note_left_out(struct step *s, const struct layer *l, char *dest,
+                          const struct file_changes *c)
+{
+    struct docs_trial *t = s->st->b->docs;
+    pthread_mutex_lock(&s->st->b->lock);
+    MEM_ROOM(t->layers, t->n_layers, t->cap_layers);
+    struct docs_layer *x = &t->layers[t->n_layers++];
+    *x = (struct docs_layer){ .layer = l, .dest = dest };
     for (size_t i = 0; i < c->n; i++) {
+        strv_add(&x->paths, c->v[i].path);
         if (file_change_is_implied(c, i))
             continue;
         AUTO(mem_free) char *path = s->ops->shown_path(s, c->v[i].path);
@@ -15,10 +35,40 @@ static void note_left_out(struct step *s, const struct file_changes *c)
         if (path == NULL)
             path = str_printf("/%s", c->v[i].path);
         file_change_text(&c->v[i], path, &text);
-        if (!strv_has(&b->docs->left_out, buf_str(&text)))
-            strv_add(&b->docs->left_out, buf_str(&text));
+        map_set(t->told, buf_str(&text), t);
     }
-    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_unlock(&s->st->b->lock);
+}
+
+/* "a changed; new file b; and 3 more" */
+static char *told_text(const struct docs_trial *t)
+{
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    const char *text;
+    void *ignored;
+    size_t n = 0;
+    for (size_t i = 0; map_next(t->told, &i, &text, &ignored); n++)
+        if (n < TOLD_MAX)
+            buf_addf(&b, "%s%s", n > 0 ? "; " : "", text);
+    if (n > TOLD_MAX)
+        buf_addf(&b, "; and %zu more", n - TOLD_MAX);
+    return buf_take(&b);
+}
+
+/* Which names are one file is in the key beside the content. */
+static bool same_links(const struct listing *a, const struct listing *b)
+{
+    struct entry x, y;
+    size_t i = 0, k = 0;
+    for (;;) {
+        bool more = listing_next_hardlink(a, &i, &x);
+        if (listing_next_hardlink(b, &k, &y) != more)
+            return false;
+        if (!more)
+            return true;
+        if (!str_eq(x.path, y.path) || !str_eq(x.hardlink, y.hardlink))
+            return false;
+    }
 }
 
 bool docs_answer(struct step *s, struct answer *ret)
@@ -27,22 +77,53 @@ bool docs_answer(struct step *s, struct answer *ret)
     struct step_report *r = s->report;
     struct err miss = ERR_INIT;
     struct answer a;
-    if (s->ops == NULL || s->ops->is_docs == NULL || !r->has_before ||
+    char *dest = NULL;
+    if (s->ops == NULL || s->ops->is_docs == NULL || !r->has_before || !r->is_same ||
         digest_eq(&r->before.d, &r->key.d) || answer_find(b->store, &r->before, &a, &miss) < 0 ||
         a.layer == NULL)
         return false;
     AUTO(listing_free) struct listing *now = s->ops->foresee(s, &miss);
     AUTO(file_changes_release) struct file_changes c = { .v = NULL };
-    if (now == NULL)
+    if (now == NULL || !same_links(a.layer->listing, now))
         return false;
     file_changes_find(a.layer->listing, now, &c);
-    if (c.n == 0 || !s->ops->is_docs(s, &c))
+    if (c.n == 0 || !s->ops->is_docs(s, &c, &dest))
         return false;
-    note_left_out(s, &c);
+    note_left_out(s, a.layer, dest, &c);
     r->key = r->before; /* the files that the image has are those of this key */
     build_used_key(b, &r->key);
     *ret = a;
     return true;
+}
+
+static bool is_at_or_below(const char *path, const char *dir)
+{
+    return *dir == '\0' || str_eq(path, dir) || path_is_below(path, dir);
+}
+
+/* Who takes all that the COPY brought takes documentation along; who takes less means it. */
+static bool picks(const struct docs_layer *x, const char *path, bool is_mount)
+{
+    if (!is_mount && is_at_or_below(x->dest, path))
+        return false;
+    for (size_t i = 0; i < x->paths.n; i++)
+        if (is_at_or_below(x->paths.v[i], path) || path_is_below(path, x->paths.v[i]))
+            return true;
+    return false;
+}
+
+void docs_check_taken(struct build *b, const struct layer *const *layers, size_t n,
+                      const char *path, bool is_mount)
+{
+    struct docs_trial *t = b->docs;
+    if (t == NULL)
+        return;
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = 0; i < t->n_layers; i++)
+        for (size_t k = 0; k < n; k++)
+            if (layers[k] == t->layers[i].layer && picks(&t->layers[i], path, is_mount))
+                t->gave_up = true;
+    pthread_mutex_unlock(&b->lock);
 }
 
 /* What says when and from which commit an image was built is of the build that made it. */
@@ -61,10 +142,9 @@ static void keep_labels(const struct build *b, const struct image_config *good, 
 static bool is_last_image(struct build *b, struct blob_id *ret_config, struct image_config *ret)
 {
     const struct blob_id *last = &b->before.row.image;
-    AUTO(image_config_release) struct image_config good;
+    AUTO(image_config_release) struct image_config good = { .labels = NULL };
     AUTO(strv_release) struct strv labels = STRV_INIT;
     struct err gone = ERR_INIT;
-    image_config_init(&good);
     if (tag_config(b->store, last, &good, &gone) < 0)
         return false;
     keep_labels(b, &good, &labels);
@@ -75,18 +155,25 @@ static bool is_last_image(struct build *b, struct blob_id *ret_config, struct im
 static bool try_stages(struct build *b, struct blob_id *ret_config, struct image_config *ret)
 {
     struct err ignored = ERR_INIT; /* what is wrong is said when it is built */
-    return build_run_stages(b, &ignored) == 0 && build_all_known(b) && b->docs->left_out.n > 0 &&
-           is_last_image(b, ret_config, ret);
+    return build_run_stages(b, &ignored) == 0 && build_all_known(b) && !b->docs->gave_up &&
+           b->docs->n_layers > 0 && is_last_image(b, ret_config, ret);
+}
+
+/* Whether there is a build that this one can be compared with: of the same ignore file too. */
+static bool has_last(const struct build *b)
+{
+    return b->before.is_there && digest_eq(&b->before.steps.rules, &b->rules) && !b->o->no_cache &&
+           b->o->no_cache_filter.n == 0;
 }
 
 int skip_docs_try(struct build *b, bool *ret_skipped, struct blob_id *ret_config,
                   struct image_config *ret, struct err *err)
 {
-    struct docs_trial trial = { .left_out = STRV_INIT };
+    AUTO(trial_release) struct docs_trial trial = { .told = map_new(NULL) };
     bool was_dry = b->is_dry;
     *ret_skipped = false;
     before_load(b, true);
-    if (!b->before.is_there || b->o->no_cache || b->o->no_cache_filter.n > 0)
+    if (!has_last(b))
         return 0;
     trial.patterns = ignore_new(&b->o->docs, err);
     if (trial.patterns == NULL)
@@ -96,9 +183,8 @@ int skip_docs_try(struct build *b, bool *ret_skipped, struct blob_id *ret_config
     *ret_skipped = try_stages(b, ret_config, ret);
     b->docs = NULL;
     b->is_dry = was_dry;
-    if (*ret_skipped)
-        b->result->docs_skipped = strv_join(&trial.left_out, "; ");
-    ignore_free(trial.patterns);
-    strv_release(&trial.left_out);
-    return *ret_skipped ? 0 : build_reset_stages(b, err);
+    if (!*ret_skipped)
+        return build_reset_stages(b, err);
+    b->result->docs_skipped = told_text(&trial);
+    return 0;
 }

@@ -10,21 +10,41 @@
  * is the answer; else the trial is forgotten and everything is built with what
  * the context has now.
  *
- * A file that its own COPY names, that a mount shows, or that a pattern finds
- * which is not "*", is no documentation, whatever its name is.
+ * A file that its own COPY names, that a mount shows, or that comes of a directory or pattern
+ * of documentation is no documentation, whatever its name is; nor is what another stage's COPY or
+ * a mount picks out of the files that were copied. When the ignore file, the instruction, or which
+ * files are hard links has changed, that is another change.
  */
 #ifndef SHALE_ENGINE_SKIP_DOCS_H
 #define SHALE_ENGINE_SKIP_DOCS_H
 
 #include "engine/build_internal.h"
 
+/* A layer of the last good build, in the place of one that has other documentation. */
+struct docs_layer {
+    const struct layer *layer;
+    char *dest;        /* where the COPY put its files; "" is the root */
+    struct strv paths; /* of the image: documentation that differs */
+};
+
 struct docs_trial {
     struct ignore *patterns;
-    struct strv left_out; /* changes, as shown; under b->lock */
+    /* under b->lock: */
+    struct map *told; /* changes, as shown */
+    struct docs_layer *layers;
+    size_t n_layers, cap_layers;
+    bool gave_up; /* something is picked out of what was left out */
 };
 
 /* A step of a trial: the answer of the last good build, when only documentation differs. */
 bool docs_answer(struct step *s, struct answer *ret);
+/*
+ * Files of another stage or image that a step takes, at and below path (resolved, no leading
+ * slash): the trial gives up when documentation that was left out is picked out of them.
+ * is_mount: any that is shown counts. Nothing to do outside of a trial.
+ */
+void docs_check_taken(struct build *b, const struct layer *const *layers, size_t n,
+                      const char *path, bool is_mount);
 /*
  * Walks the stages of b, which are planned. *ret_skipped: the image of the last good build is the
  * result; the target's state is that image's, and ret_config and ret its configuration. Else the
@@ -34,6 +54,6 @@ int skip_docs_try(struct build *b, bool *ret_skipped, struct blob_id *ret_config
                   struct image_config *ret, struct err *err);
 
 /* copy_docs.c: step_ops.is_docs of COPY and ADD. */
-bool copy_is_docs(struct step *s, const struct file_changes *c);
+bool copy_is_docs(struct step *s, const struct file_changes *c, char **ret_dest);
 
 #endif

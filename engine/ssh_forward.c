@@ -326,6 +326,11 @@ static int start_thread(struct ssh_forward *f, struct err *err)
     return 0;
 }
 
+bool ssh_is_given(const struct build_options *o, const char *id)
+{
+    return find(o, id) != NULL;
+}
+
 struct ssh_forward *ssh_forward_open(const struct build_options *o, const char *id, struct work *w,
                                      uint32_t uid, uint32_t gid, unsigned mode, struct err *err)
 {

@@ -219,10 +219,10 @@ static int from_files(struct build_stage *st, struct err *err)
         return err->code;
     from_scratch(st);
     AUTO(mem_free) char *created_by = str_printf("FROM %s # buildkit", st->base_context);
+    int64_t made_s = f.made_s > 0 ? f.made_s : clock_wall_s();
     for (size_t i = 0; i < n; i++) {
         state_add_layer(&st->state, layers[i], NULL);
-        state_add_history(&st->state, created_by, true,
-                          st->b->epoch >= 0 ? st->b->epoch : clock_wall_s());
+        state_add_history(&st->state, created_by, true, st->b->epoch >= 0 ? st->b->epoch : made_s);
         if (!st->b->is_plan)
             build_pack(st, layers[i]);
     }
@@ -431,6 +431,8 @@ static int try_stage(struct build_stage *st, struct err *err)
     state_init(&trial.state);
     state_copy(&trial.state, &st->state);
     trial.report = (struct build_report){ .v = NULL };
+    mem_free(trial.state.undecided); /* what is looked for here does not wait for it */
+    trial.state.undecided = NULL;
     int rc = read_triggers(&trial, &triggers, err);
     for (size_t k = 0; rc == 0 && k < triggers.n; k++)
         rc = try_instr(&trial, triggers.v[k], err);

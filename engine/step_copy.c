@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "dockerfile/glob.h"
 #include "dockerfile/ignore.h"
 #include "engine/copy_internal.h"
 #include "engine/engine_internal.h"
@@ -56,7 +57,7 @@ static int parse_owner(struct copy *c, const char *text, struct err *err)
             c->is_link ? "with --link, which does not look at the image" : "in an empty image");
     if (owner_resolve(c->below, text, &c->owner, &c->unknown, err) < 0)
         return err->code;
-    if (c->unknown.len > 0)
+    if (c->unknown.len > 0 && !c->st->b->is_dry)
         log_warn("engine", "line %d: --chown=%s: %s; root is taken, as Docker does", c->i->line,
                  text, buf_str(&c->unknown));
     return 0;
@@ -197,6 +198,25 @@ static char *shown_source(void *arg, const char *path)
     return o != NULL ? str_dup(o->path) : NULL;
 }
 
+/* skip_docs.h: what is taken of another stage. */
+static void check_docs(struct copy *c)
+{
+    const struct strv *sources = &c->i->copy.sources;
+    for (size_t k = 0; c->st->b->docs != NULL && k < sources->n; k++) {
+        struct err ignored = ERR_INIT;
+        AUTO(mem_free) char *clean = copy_clean(sources->v[k]);
+        AUTO(mem_free) char *real = NULL;
+        clean[strcspn(clean, "*?[\\")] = '\0';
+        bool magic = glob_has_magic(sources->v[k]); /* picks out, whatever it finds */
+        char *slash = magic ? strrchr(clean, '/') : NULL;
+        if (slash != NULL)
+            *slash = '\0';
+        bool found = c->from.view != NULL &&
+                     view_resolve(c->from.view, clean, true, &real, NULL, &ignored) == 0;
+        docs_check_taken(c->st->b, c->from.layers, c->from.n_layers, found ? real : clean, magic);
+    }
+}
+
 static const struct step_ops copy_ops = {
     .kind = "copy", .foresee = foresee_copy, .shown_path = shown_source, .is_docs = copy_is_docs
 };
@@ -216,6 +236,7 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
     c.plan = plan_new(st->b->store, c.below, c.owner.uid, c.owner.gid, st->b->epoch);
     if (plan_sources(&c, err) < 0 || plan_content_id(c.plan, &id, err) < 0)
         return step_without_key(st, i, c.failed_vertex, err);
+    check_docs(&c);
     AUTO(key_free) struct key *k = key_new("copy");
     key_digest(k, "content", &id.d);
     plan_key_links(c.plan, k);

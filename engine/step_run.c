@@ -355,7 +355,14 @@ static int execute(struct step *s, const struct layer **ret, struct err *err)
     return rc;
 }
 
-static const struct step_ops run_ops = { .kind = "run" };
+/* step_ops */
+static int check_run(struct step *s, struct err *err)
+{
+    const struct run *r = s->arg;
+    return run_mounts_check(&r->mounts, err);
+}
+
+static const struct step_ops run_ops = { .kind = "run", .check = check_run };
 
 int do_run(struct build_stage *st, const struct instr *i, struct err *err)
 {

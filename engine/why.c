@@ -1,6 +1,7 @@
 #include "engine/why.h"
 
 #include "base/fs.h"
+#include "dockerfile/lint.h"
 #include <string.h>
 
 #define VALUE_SHOWN 40         /* bytes of a variable's value */
@@ -64,24 +65,32 @@ static bool is_arg(const struct state *s, const char *name)
     return false;
 }
 
-/* "ARG VERSION 1.2 → 1.3", "new ENV X=1", "ENV X is gone". */
+static void add_variable_value(struct buf *b, const char *pair)
+{
+    AUTO(mem_free) char *shown = key_field_shown("run.env", pair);
+    const char *eq = strchr(shown, '=');
+    add_value(b, eq ? eq + 1 : "");
+}
+
+/* "ARG VERSION 1.2 → 1.3", "new ENV X=1", "variable X is gone"; "ARG TOKEN changed". */
 static void variable(const struct key_pair *p, const struct state *state, struct strv *reasons)
 {
     const char *pair = p->now ? p->now : p->before;
     AUTO(mem_free) char *name = str_ndup(pair, strcspn(pair, "="));
-    size_t skip = strlen(name) + (pair[strlen(name)] == '=');
     const char *what = is_arg(state, name) ? "ARG" : "ENV";
     AUTO(buf_release) struct buf b = BUF_INIT;
     if (p->now == NULL) {
         buf_addf(&b, "variable %s is gone", name);
     } else if (p->before == NULL) {
         buf_addf(&b, "new %s %s=", what, name);
-        add_value(&b, p->now + skip);
+        add_variable_value(&b, p->now);
+    } else if (lint_names_secret(name)) {
+        buf_addf(&b, "%s %s changed", what, name);
     } else {
         buf_addf(&b, "%s %s ", what, name);
-        add_value(&b, p->before + skip);
+        add_variable_value(&b, p->before);
         buf_adds(&b, " → ");
-        add_value(&b, p->now + skip);
+        add_variable_value(&b, p->now);
     }
     add_reason(reasons, buf_str(&b));
 }

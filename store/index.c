@@ -25,10 +25,12 @@
 #define PENDING_MAX 4096
 
 /* Since version 2. */
-#define LAST_BUILDS                                                                        \
-    "CREATE TABLE last_builds(subject BLOB PRIMARY KEY, context TEXT NOT NULL, name TEXT," \
-    " report TEXT NOT NULL, good_report TEXT, image BLOB, built_s INTEGER NOT NULL,"       \
-    " seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+#define LAST_BUILDS                                                                             \
+    "CREATE TABLE last_builds(subject BLOB PRIMARY KEY, kind BLOB NOT NULL, context TEXT NOT "  \
+    "NULL,"                                                                                     \
+    " name TEXT, report TEXT NOT NULL, good_report TEXT, image BLOB, built_s INTEGER NOT NULL," \
+    " seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"                                             \
+    "CREATE INDEX last_builds_by_kind ON last_builds(kind, seq);"
 
 #define LISTING_STAMPS                                                           \
     "CREATE TABLE listing_stamps(listing BLOB PRIMARY KEY, stamp TEXT NOT NULL)" \
@@ -81,7 +83,7 @@ static const struct {
 };
 
 #define LAST_BUILD \
-    "SELECT subject, context, name, report, good_report, image, built_s FROM last_builds"
+    "SELECT subject, kind, context, name, report, good_report, image, built_s FROM last_builds"
 
 static const char *const texts[Q_COUNT] = {
     [Q_BEGIN] = "BEGIN IMMEDIATE",
@@ -135,7 +137,6 @@ static const char *const texts[Q_COUNT] = {
                      " FROM records WHERE key = ?1",
     [Q_RECORD_PUT] = "INSERT OR REPLACE INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
                      " ?9)",
-    [Q_RECORD_DROP] = "DELETE FROM records WHERE key = ?1",
     [Q_RECORD_USE] = "UPDATE records SET used_s = ?2, used = ?3 WHERE key = ?1",
     [Q_RECORD_USE_LAYER] = "UPDATE layers SET used = ?2"
                            " WHERE diff = (SELECT layer FROM records WHERE key = ?1)",
@@ -149,7 +150,11 @@ static const char *const texts[Q_COUNT] = {
         " UNION SELECT output FROM records WHERE key = ?1"
         " UNION SELECT fields FROM records WHERE key = ?1)",
     [Q_LAST_BUILD_PUT] = "INSERT OR REPLACE INTO last_builds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"
-                         " ?8)",
+                         " ?8, ?9)",
+    /* names with a commit in them make a new row each time */
+    [Q_LAST_BUILD_TRIM] = "DELETE FROM last_builds WHERE kind = ?1 AND seq < (SELECT seq FROM"
+                          " last_builds WHERE kind = ?1 ORDER BY seq DESC LIMIT 1 OFFSET 7)",
+    [Q_LAST_BUILD_OF_KIND] = LAST_BUILD " WHERE kind = ?1 ORDER BY seq DESC LIMIT 1",
     [Q_LAST_BUILD_GET] = LAST_BUILD " WHERE subject = ?1",
     [Q_LAST_BUILD_NEWEST] = LAST_BUILD " ORDER BY seq DESC LIMIT 1",
     [Q_LAST_BUILD_OF_CONTEXT] = LAST_BUILD " WHERE context = ?1 ORDER BY seq DESC LIMIT 1",

@@ -81,24 +81,6 @@ int record_put(struct store *s, const struct record *r, struct err *err)
     return db_write(s->db, store_is_durable(s), put_record, &copy, err);
 }
 
-static int drop_record(struct db *ix, void *arg, struct err *err)
-{
-    const struct cache_key *key = arg;
-    AUTO(query_end) sqlite3_stmt *q = query(ix, Q_RECORD_DROP, err);
-
-    if (q == NULL)
-        return err->code;
-    bind_digest(q, 1, &key->d);
-    return query_run(ix, q, err);
-}
-
-int record_drop(struct store *s, const struct cache_key *key, struct err *err)
-{
-    struct cache_key copy = *key;
-
-    return db_write(s->db, store_is_durable(s), drop_record, &copy, err);
-}
-
 struct touch {
     const struct cache_key *keys;
     size_t n;

@@ -22,7 +22,6 @@ struct record {
 };
 int record_get(struct store *s, const struct cache_key *key, struct record *ret, struct err *err);
 int record_put(struct store *s, const struct record *r, struct err *err);
-int record_drop(struct store *s, const struct cache_key *key, struct err *err);
 /*
  * Single flight: of all processes and threads that are about to make the same step, one has the
  * claim; the others wait for it, and then look again. An fd: closing it, or dying, gives it up.

@@ -224,6 +224,7 @@ t_mistakes_are_told_as_a_build_tells_them() {
 t_an_add_of_a_url_is_asked_for_but_not_fetched() {
     needs python3
     mkdir www
+    : >www.out
     echo one >www/file
     (cd www && exec python3 -u -m http.server --bind 127.0.0.1 0 >"$W/www.out" 2>&1) &
     local pid=$! port=
@@ -280,4 +281,76 @@ END
     build --build-context more=more -t t
     plan --json --exit-code --build-context more=more -t t
     eq 0 $status
+}
+
+t_a_missing_source_above_a_step_that_must_run_is_a_mistake() {
+    service
+    dockerfile <<'END'
+FROM base:1 AS one
+RUN echo 1 >/x
+FROM one
+COPY nosuch /y
+RUN true
+END
+    plan --exit-code
+    eq 1 $status
+    has plan.err '"/nosuch": not found'
+}
+
+t_a_secret_that_is_required_and_not_given_is_a_mistake() {
+    service
+    dockerfile <<'END'
+FROM base:1
+RUN --mount=type=secret,id=s,required=true true
+END
+    plan
+    eq 1 $status
+    has plan.err "secret s: not found"
+    PW=x plan --secret id=s,env=PW
+    eq 0 $status
+}
+
+t_a_step_that_two_stages_have_is_counted_once() {
+    service
+    dockerfile <<'END'
+FROM base:1 AS a
+COPY deps /d
+FROM base:1 AS b
+COPY deps /d
+FROM base:1
+COPY --from=a /d /1
+COPY --from=b /d /2
+END
+    plan --json
+    eq make "$(jq -r '.steps[] | select(.stage == "a" and .kind == "copy") | .answer' plan.out)"
+    eq cached "$(jq -r '.steps[] | select(.stage == "b" and .kind == "copy") | .answer' plan.out)"
+    eq "made once, as [a 2/2]" "$(jq -r '.steps[] | select(.stage == "b" and .kind == "copy") | .why' plan.out)"
+}
+
+t_files_as_output_leave_nothing_to_do() {
+    service
+    build -o type=tar,dest=t.tar
+    plan --exit-code -o type=tar,dest=t.tar
+    eq 0 $status
+}
+
+t_a_directory_as_base_is_the_same_image_later() {
+    service
+    printf 'FROM more\nCOPY deps /deps\n' >ctx/Dockerfile
+    mkdir more
+    echo x >more/file
+    build -t t --build-context more=more
+    sleep 1.1
+    plan --exit-code -t t --build-context more=more
+    eq 0 $status
+}
+
+t_documentation_and_a_new_name_are_both_told() {
+    service
+    echo text >ctx/README.md
+    build -t t
+    echo more >>ctx/README.md
+    plan --skip-docs --exit-code -t t -t new
+    eq 10 $status
+    has plan.out "every step is known, but new is a new name: only documentation changed (README.md changed)"
 }

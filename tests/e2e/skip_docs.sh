@@ -210,3 +210,144 @@ t_a_base_that_moved_is_another_change() {
     echo more >>ctx/README.md
     builds
 }
+
+t_a_change_of_the_ignore_file_is_another_change() {
+    service
+    printf '%s\n' Dockerfile .dockerignore >ctx/.dockerignore
+    first
+    printf '%s\n' Dockerfile .dockerignore docs >ctx/.dockerignore
+    builds
+    shale run t ls /app >files
+    hasnt files docs
+    printf '%s\n' Dockerfile .dockerignore >ctx/.dockerignore
+    builds
+}
+
+t_a_change_of_the_instruction_is_another_change() {
+    service
+    sed -i 's,^COPY.*,COPY --exclude=README.md . .,' ctx/Dockerfile
+    first
+    sed -i 's,^COPY.*,COPY . .,' ctx/Dockerfile
+    builds
+    dockerfile <<'END'
+FROM base:1 AS src
+COPY . /src
+FROM base:1
+COPY --from=src /src/src /s
+END
+    first
+    sed -i 's,^COPY .*/src$,COPY --exclude=docs . /src,' ctx/Dockerfile
+    echo more >>ctx/docs/x.md
+    shale build --progress=plain --load=false --skip-docs -t t ctx >out 2>log
+    hasnt log "only documentation changed"
+}
+
+t_what_is_picked_out_of_another_stage_is_no_documentation() {
+    service
+    dockerfile <<'END'
+FROM base:1 AS src
+COPY . /src
+FROM base:1
+COPY --from=src /src/README.md /usr/share/README.md
+END
+    first
+    echo more >>ctx/README.md
+    builds
+    sed -i 's,^COPY --from.*,RUN --mount=from=src\,source=/src/README.md\,target=/m cat /m >/out,' ctx/Dockerfile
+    first
+    echo more >>ctx/README.md
+    builds
+    sed -i 's,^RUN.*,COPY --from=src /src/docs /d,' ctx/Dockerfile
+    first
+    echo more >>ctx/docs/x.md
+    builds
+    sed -i 's,^COPY --from.*,COPY --from=src /src/*.md /d/,' ctx/Dockerfile
+    first
+    echo more >>ctx/README.md
+    builds
+}
+
+t_what_a_stage_makes_or_hands_on_whole_may_stand_beside_documentation() {
+    service
+    dockerfile <<'END'
+FROM base:1 AS src
+COPY . /src
+RUN cat /src/src/a > /out
+FROM base:1
+COPY --from=src /out /out
+COPY --from=src /src /all
+END
+    first
+    echo more >>ctx/README.md
+    skips
+}
+
+t_hard_links_beside_documentation_are_another_change() {
+    service
+    echo same >ctx/src/b
+    cp -p ctx/src/b ctx/src/c
+    first
+    ln -f ctx/src/b ctx/src/c
+    echo more >>ctx/README.md
+    builds
+}
+
+t_a_context_of_nothing_but_documentation_is_none() {
+    service
+    rm -r ctx/src
+    sed -i '/^RUN/d' ctx/Dockerfile
+    first
+    echo more >>ctx/README.md
+    builds
+    sed -i 's,^COPY.*,COPY docs/* /x/,' ctx/Dockerfile
+    touch ctx/other
+    first
+    echo more >>ctx/docs/x.md
+    builds
+}
+
+t_a_trial_that_fails_leaves_no_trace() {
+    service
+    dockerfile <<'END'
+FROM base:1 AS src
+COPY . /src
+FROM base:1
+COPY --from=src /src/src /x
+END
+    first
+    echo new >ctx/docs/NEW.md
+    sed -i 's,^COPY --from.*,COPY --chown=nobody9 --from=src /src/docs/NEW.md /x,' ctx/Dockerfile
+    builds
+    hasnt log ERROR
+    eq 1 "$(grep -c 'nobody9.*root is taken' log)" "warnings"
+}
+
+t_many_changes_are_one_short_line() {
+    service
+    touch ctx/docs/{a,b,c,d,e,f}.md
+    skips
+    has log "(new file docs/a.md; new file docs/b.md; new file docs/c.md; and 3 more)"
+}
+
+t_an_image_that_is_gone_is_built() {
+    service
+    cp first old
+    shale rmi t >/dev/null
+    rm -r "$SHALE_ROOT/blobs/sha256" "$SHALE_ROOT/trees"
+    mkdir "$SHALE_ROOT/blobs/sha256" "$SHALE_ROOT/trees"
+    shale import "$TEMPLATE/base.tar" base:1 >/dev/null
+    echo more >>ctx/README.md
+    builds
+}
+
+t_bad_patterns_are_told_at_once() {
+    service
+    echo 'docs = [a' >shale.conf
+    SHALE_CONFIG=$W/shale.conf shale build -q --load=false ctx >out 2>err && fail "a bad pattern is taken"
+    has err "docs = ..."
+}
+
+t_a_home_that_cannot_be_read_has_no_configuration() {
+    service
+    HOME=/dev/null build
+}

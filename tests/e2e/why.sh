@@ -287,3 +287,40 @@ t_the_nearest_build_is_that_of_the_same_image_where_directories_differ() {
     shale build --progress=plain --load=false -t t third >out 2>log
     eq "src/a changed" "$(why 'COPY . /app')"
 }
+
+t_values_that_may_be_secrets_are_not_shown() {
+    service
+    sed -i 's/^ARG.*/ARG TOKEN\nARG URL/' ctx/Dockerfile
+    build --build-arg TOKEN=ghp_first --build-arg URL=https://u:pass1@h/x
+    build --build-arg TOKEN=ghp_second --build-arg URL=https://u:pass2@h/x
+    has log "ARG TOKEN changed"
+    shale plan --build-arg TOKEN=ghp_third --build-arg URL=https://u:pass3@h/x ctx >planned
+    shale explain --json --no-trunc 3 >json
+    shale explain --no-trunc 3 >text
+    local word file
+    for word in ghp_ pass1 pass2 pass3; do
+        for file in log planned json text; do hasnt $file $word; done
+    done
+}
+
+t_a_failed_build_numbers_its_steps_as_the_dockerfile_does() {
+    service
+    build
+    sed -i 's/^COPY deps.*/&\nRUN false/; /^RUN cat/d' ctx/Dockerfile
+    build_fails
+    shale explain >explained
+    grep -qE '^\[3/5\] +RUN false +failed' explained || fail "$(cat explained)"
+    grep -qE '^\[4/5\] +COPY . /app/ +not reached' explained || fail "$(cat explained)"
+    hasnt explained "RUN cat"
+    shale explain 3 >explained
+    has explained "RUN false"
+}
+
+t_builds_of_one_context_under_two_names_are_compared_each_with_its_own() {
+    service
+    build -t a:1 --build-arg VERSION=1
+    build -t a:2 --build-arg VERSION=2
+    echo 'print 2' >ctx/src/a
+    build -t a:1 --build-arg VERSION=1
+    eq "src/a changed (COPY . /app/)" "$(why 'RUN echo')"
+}

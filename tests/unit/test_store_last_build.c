@@ -68,6 +68,26 @@ static void the_newest_is_the_last_that_was_put(void **state)
     assert_string_equal(newest_report(x, NULL, &got), "a2");
 }
 
+static void of_a_kind_the_newest_eight_are_kept(void **state)
+{
+    struct scratch *x = *state;
+    struct last_build other = a_build("other", "/o", "o");
+    AUTO(last_build_release) struct last_build got = { .built_s = 0 };
+
+    assert_ok(last_build_put(x->store, &other, &x->err), &x->err);
+    for (int i = 0; i < 12; i++) {
+        AUTO(mem_free) char *name = str_printf("name %d", i);
+        struct last_build b = a_build(name, "/ctx", name);
+        digest_of("kind", 4, &b.kind);
+        assert_ok(last_build_put(x->store, &b, &x->err), &x->err);
+    }
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM last_builds"), 9);
+    struct digest kind;
+    digest_of("kind", 4, &kind);
+    assert_ok(last_build_of_kind(x->store, &kind, &got, &x->err), &x->err);
+    assert_string_equal(got.report, "name 11");
+}
+
 static void by_name_only_what_gave_an_image_is_found(void **state)
 {
     struct scratch *x = *state;
@@ -90,6 +110,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_never_built_is_not_found, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(the_newest_is_the_last_that_was_put, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(of_a_kind_the_newest_eight_are_kept, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(by_name_only_what_gave_an_image_is_found, scratch_setup,
                                         scratch_teardown),
