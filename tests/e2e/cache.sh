@@ -69,20 +69,6 @@ t_an_edited_file_runs_what_comes_after_it() {
     eq $'print 1\nprint 3' "$(inside)"
 }
 
-t_an_edit_of_the_same_size_and_time_is_seen() {
-    service
-    local i stamp
-    for i in 1 2 3 4 5; do
-        build -t t
-        stamp=$(stat -c %y ctx/src/a)
-        echo "print $((i + 1))" >ctx/src/a
-        touch -d "$stamp" ctx/src/a
-        build -t t
-        ran 'COPY . .' 'RUN cat src'
-        eq "print $((i + 1))" "$(inside head -n 1 all)"
-    done
-}
-
 t_an_edit_right_after_the_scan_is_seen() {
     # Within the clock's granularity the stat data may be those of the file that was hashed.
     printf 'FROM base:1\nCOPY f /f\n' | dockerfile
@@ -244,21 +230,6 @@ t_a_failed_step_is_run_again() {
     sed -i '$d' ctx/Dockerfile
     build -t t
     all_cached
-}
-
-t_two_builds_at_once_run_a_step_once() {
-    dockerfile <<'END'
-FROM base:1
-RUN sleep 1; head -c 16 /dev/urandom | od -An -tx1 > /stamp
-END
-    local first second
-    "$SHALE" build --progress=plain --load=false -t one ctx >one.log 2>&1 &
-    first=$!
-    "$SHALE" build --progress=plain --load=false -t two ctx >two.log 2>&1 &
-    second=$!
-    wait $first || { cat one.log; fail "the first build"; }
-    wait $second || { cat two.log; fail "the second build"; }
-    eq "$(shale run one cat /stamp)" "$(shale run two cat /stamp)" "the random stamp"
 }
 
 t_lost_trees_cost_nothing_but_work() {
