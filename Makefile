@@ -136,6 +136,11 @@ test-cli: $(OUT)/shale
 test-e2e: $(OUT)/shale
 	$(Q)SHALE=$(OUT)/shale SHALE_TEST_DIR=$(OUT)/e2e T='$(T)' tests/run-e2e.sh
 
+## truth: random edits, with what is known and without (EDITS=5000, SEED=1; BATCH=3: only this part of it)
+truth: $(OUT)/shale
+	$(Q)SHALE=$(OUT)/shale SHALE_TEST_DIR=$(OUT)/truth T=truth TEST_TIMEOUT=86400 TRUTH_EDITS='$(or $(EDITS),5000)' \
+		TRUTH_SEED='$(SEED)' TRUTH_BATCH='$(BATCH)' tests/run-e2e.sh
+
 ## conformance: run shale over test data of others (CORPORA=DIR holds it, N="01 05": only these)
 CORPORA ?= ../shared/corpora
 conformance: $(OUT)/shale
@@ -212,5 +217,5 @@ help:
 	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 	@sed -n 's/^#   \([A-Z]*=\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all unit test test-cli test-e2e conformance demo bench deps install uninstall fuzz-smoke replay analyze tidy check-deps check-headers \
+.PHONY: FORCE all unit test test-cli test-e2e truth conformance demo bench deps install uninstall fuzz-smoke replay analyze tidy check-deps check-headers \
 	format format-check clean help

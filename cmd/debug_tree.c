@@ -197,13 +197,28 @@ static json_t *xattr_json(const struct entry_xattr *x)
     return json_string(buf_str(&hex));
 }
 
+/* A path as JSON can hold it: where that is no UTF-8, bytes above ASCII as "\\xNN". */
+static char *path_text(const char *path)
+{
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    json_auto_t *as_it_is = json_string(path);
+    buf_addc(&b, '/');
+    for (const char *p = path; *p != '\0'; p++) {
+        if (as_it_is != NULL || (unsigned char)*p < 0x80)
+            buf_addc(&b, *p);
+        else
+            buf_addf(&b, "\\x%02x", (unsigned char)*p);
+    }
+    return buf_take(&b);
+}
+
 static void add_file(const struct entry *e, json_t *o)
 {
     json_object_set_new(o, "size", json_integer((json_int_t)e->size));
     json_object_set_new(o, "sha256", json_string(DIGEST_HEX(&e->content)));
     if (e->hardlink != NULL) {
-        AUTO(mem_free) char *first = str_printf("/%s", e->hardlink);
-        json_object_set_new(o, "hardlink", json_from_str(first));
+        AUTO(mem_free) char *first = path_text(e->hardlink);
+        json_object_set_new(o, "hardlink", json_string(first));
     }
 }
 
@@ -231,13 +246,12 @@ static json_t *entry_json(const struct entry *e)
     return o;
 }
 
-static int add_entry(void *tree, const struct entry *e, size_t layer UNUSED, struct err *err)
+static int add_entry(void *tree, const struct entry *e, size_t layer UNUSED, struct err *err UNUSED)
 {
     if (*e->path == '\0')
         return 0;
-    AUTO(mem_free) char *path = str_printf("/%s", e->path);
-    if (json_object_set_new(tree, path, entry_json(e)) < 0)
-        return err_set(err, ERR_UNSUPPORTED, "'%s' is not UTF-8", path);
+    AUTO(mem_free) char *path = path_text(e->path);
+    json_object_set_new(tree, path, entry_json(e));
     return 0;
 }
 

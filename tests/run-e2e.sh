@@ -9,6 +9,8 @@
 #   SHALE_TEST_DIR    where the tests work (default: out/e2e; not on an overlay, as containers' layers are made here)
 #   SHALE_TEST_GRAPH, SHALE_TEST_CTRD   DOCKER_HOST of an engine with graph drivers, with the containerd image store
 #   SHALE_TEST_DOCKER the docker client to look at these with (default: docker)
+#   TEST_TIMEOUT      seconds that one test may take (default: 600)
+#   TRUTH_SEED, TRUTH_EDITS, TRUTH_BATCH   for e2e/truth.sh
 #   KEEP=1            leave the tests' directories there
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -34,7 +36,8 @@ by_sudo() {
     exec sudo T="$T" SHALE="$SHALE" JOBS="$jobs" SHALE_TEST_DIR="$dir" KEEP="${KEEP:-}" \
         SHALE_TEST_GRAPH="${SHALE_TEST_GRAPH:-}" SHALE_TEST_CTRD="${SHALE_TEST_CTRD:-}" \
         SHALE_TEST_DOCKER="${SHALE_TEST_DOCKER:-}" ASAN_OPTIONS="${ASAN_OPTIONS:-}" \
-        UBSAN_OPTIONS="${UBSAN_OPTIONS:-}" tests/run-e2e.sh
+        UBSAN_OPTIONS="${UBSAN_OPTIONS:-}" TEST_TIMEOUT="${TEST_TIMEOUT:-}" TRUTH_SEED="${TRUTH_SEED:-}" \
+        TRUTH_EDITS="${TRUTH_EDITS:-}" TRUTH_BATCH="${TRUTH_BATCH:-}" tests/run-e2e.sh
 }
 
 finish() {
@@ -119,7 +122,7 @@ one() { # one FILE/NAME: runs it, leaves its output and status in files
     (
         cd "$work" && export SHALE_ROOT=$work/store TMPDIR=$work/tmp W=$work PROJECT=$OLDPWD TEMPLATE=$dir/template
         # shellcheck disable=SC2016 # the test's shell expands
-        exec timeout -k 10 "${TEST_TIMEOUT:-300}" bash -c '
+        exec timeout -k 10 "${TEST_TIMEOUT:-600}" bash -c '
             set -euo pipefail
             . "$0/tests/e2e/lib/lib.sh"
             . "$0/tests/e2e/$1.sh"
@@ -132,7 +135,11 @@ report() { # report FILE/NAME, which has ended
     local out=$dir/${1//\//.} status
     status=$(cat "$out.status")
     case $status in
-    0) echo "ok - $1"; passed=$((passed + 1)) ;;
+    0)
+        echo "ok - $1"
+        sed -n 's/^# /    # /p' "$out.out" # what a test has to say though it passed
+        passed=$((passed + 1))
+        ;;
     77) echo "not here - $1: $(tail -n 1 "$out.out")"; absent=$((absent + 1)) ;;
     *)
         echo "not ok - $1 (status $status)"

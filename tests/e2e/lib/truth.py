@@ -1,392 +1,394 @@
 #!/usr/bin/env python3
-"""truth.py SHALE TEMPLATE_STORE DIRECTORY SEED ROUNDS: a warm store must never give what an empty one does not.
+"""truth.py SHALE TEMPLATE_STORE DIRECTORY SEED EDITS [BATCH]: a store that knows something must never give what an empty one does not.
 
-Each round writes a Dockerfile of random COPY, ADD, WORKDIR and bind mounts over a random context, builds it, edits the
-context (or the Dockerfile) and builds again, several times, with one store that is kept and with a fresh one each time.
-Images, times left out, have to be equal, and both or none fail. Names of a few letters in a small tree make things collide.
+A batch is a store that is kept and a few Dockerfiles, each over a context of its own (truth_dockerfile.py,
+truth_context.py). Each edit of the context, the Dockerfile or the command line is built with that store and, with --no-cache,
+with a fresh one. Images, times left out, have to be equal, and both or none fail: what differs is a false hit. Names of
+a few letters in a small tree make things collide. A step that is made again after an edit that by Docker's rules changes nothing
+is a false miss: counted and printed (steps of edits, by kind), and no failure.
+
+Batches run beside each other, one on each processor. SEED and BATCH alone decide what a batch does.
 """
-import io
+import collections
+import concurrent.futures
+import hashlib
 import json
 import os
 import random
+import re
 import shutil
-import socket
+import sqlite3
 import subprocess
 import sys
 import tarfile
 
-EDITS = 5  # of one Dockerfile
-NAMES = ['a', 'b', 'c.txt', 'd', 'e.txt']
-MODES = [0o644, 0o600, 0o755, 0o4755]
-DIR_MODES = [0o755, 0o700, 0o1777, 0o2755]
-TIMES = [1500000000, 1600000000]
+import truth_dockerfile
+from truth_context import NEUTRAL, Context
 
-
-class Context:
-    """A small tree that changes in ways that are easily overlooked."""
-
-    def __init__(self, rng, top):
-        self.rng, self.top = rng, top
-        shutil.rmtree(top, ignore_errors=True)
-        os.mkdir(top)
-        for name in NAMES[:4]:
-            self.make(name)
-        self.archive()
-
-    def path(self, rel):
-        return os.path.join(self.top, rel)
-
-    def all(self):
-        found = []
-        for base, dirs, files in os.walk(self.top):
-            dirs.sort()
-            found += [os.path.relpath(os.path.join(base, n), self.top) for n in sorted(dirs + files)]
-        return [f for f in found if f not in ('Dockerfile', '.dockerignore', 't.tar')]
-
-    def dirs(self):
-        return [''] + [p for p in self.all() if os.path.isdir(self.path(p)) and not os.path.islink(self.path(p))]
-
-    def files(self):
-        return [p for p in self.all() if os.path.isfile(self.path(p)) and not os.path.islink(self.path(p))]
-
-    def place(self):
-        rel = os.path.join(self.rng.choice(self.dirs()), self.rng.choice(NAMES))
-        return rel if rel.count('/') < 3 else self.rng.choice(NAMES)
-
-    def remove(self, rel):
-        path = self.path(rel)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        elif os.path.lexists(path):
-            os.unlink(path)
-
-    def write(self, rel, mode=None):
-        with open(self.path(rel), 'w', encoding='ascii') as f:
-            f.write(self.rng.choice('xyz') * self.rng.choice([0, 4, 4, 4]))
-        os.chmod(self.path(rel), self.rng.choice(MODES) if mode is None else mode)
-        when = self.rng.choice(TIMES)
-        os.utime(self.path(rel), (when, when))
-
-    def directory(self, rel):
-        os.mkdir(self.path(rel))
-        os.chmod(self.path(rel), self.rng.choice(DIR_MODES))
-        for _ in range(self.rng.randrange(3)):
-            child = os.path.join(rel, self.rng.choice(NAMES))
-            if not os.path.lexists(self.path(child)):
-                self.make(child)
-
-    def link(self, rel):
-        up = '../' * self.rng.randrange(2)
-        os.symlink(self.rng.choice(['', '/', up]) + self.rng.choice(NAMES), self.path(rel))
-
-    def hard(self, rel):
-        files = self.files()
-        if files:
-            os.link(self.path(self.rng.choice(files)), self.path(rel))
-        else:
-            self.write(rel)
-
-    def odd(self, rel):
-        if self.rng.random() < .5:
-            os.mkfifo(self.path(rel))
-            return
-        here = os.getcwd()
-        os.chdir(os.path.dirname(self.path(rel)))  # a socket's name is short
-        with socket.socket(socket.AF_UNIX) as s:
-            s.bind(os.path.basename(rel))
-        os.chdir(here)
-
-    def make(self, rel):
-        kinds = [self.write] * 12 + [self.link] * 3 + [self.hard] * 2 + [self.odd]
-        if rel.count('/') < 2 and not rel.endswith('.txt'):
-            kinds += [self.directory] * (40 if rel.endswith('d') else 3)
-        self.rng.choice(kinds)(rel)
-
-    def archive(self):
-        """t.tar: members over each other, links, hard links; sometimes no archive at all."""
-        if self.rng.random() < .1:
-            with open(self.path('t.tar'), 'w', encoding='ascii') as f:
-                f.write('no archive ' * 200)
-            return
-        with tarfile.open(self.path('t.tar'), self.rng.choice(['w', 'w:gz'])) as t:
-            seen = []
-            for _ in range(self.rng.randrange(1, 6)):
-                self.member(t, seen)
-
-    def member(self, t, seen):
-        info = tarfile.TarInfo(self.rng.choice(['', '', 'd/', 'd/d/']) + self.rng.choice(NAMES))
-        info.uid = self.rng.choice([0, 7])
-        info.mode = self.rng.choice(MODES)
-        is_dir = info.name.endswith('d') and self.rng.random() < .8
-        info.type = tarfile.DIRTYPE if is_dir else self.rng.choice([tarfile.REGTYPE] * 3 + [tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE])
-        if info.type == tarfile.LNKTYPE and not seen:
-            info.type = tarfile.REGTYPE
-        data = b''
-        if info.type == tarfile.REGTYPE:
-            data = self.rng.choice([b'aaaa', b'bbbb'])
-            seen.append(info.name)
-        elif info.type == tarfile.DIRTYPE:
-            info.mode = self.rng.choice(DIR_MODES)
-        elif info.type == tarfile.SYMTYPE:
-            info.linkname = self.rng.choice(NAMES)
-        else:
-            info.linkname = self.rng.choice(seen)
-        info.size = len(data)
-        t.addfile(info, io.BytesIO(data))
-
-    # Edits; each says what it did.
-
-    def edit_bytes(self):
-        """Other bytes of the same size, and the old time put back."""
-        files = [f for f in self.files() if os.path.getsize(self.path(f)) > 0]
-        if not files:
-            return None
-        rel = self.rng.choice(files)
-        path = self.path(rel)
-        st = os.stat(path)
-        with open(path, 'r+', encoding='ascii') as f:
-            f.write(self.rng.choice('uvw') * st.st_size)
-        os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns))
-        return f'other bytes in {rel}'
-
-    def edit_mode(self):
-        rel = self.rng.choice(self.all() or ['.'])
-        if os.path.islink(self.path(rel)):
-            return None
-        is_dir = os.path.isdir(self.path(rel))
-        os.chmod(self.path(rel), self.rng.choice(DIR_MODES if is_dir else MODES))
-        return f'mode of {rel}'
-
-    def edit_rename(self):
-        old, new = self.rng.choice(self.all() or ['.']), self.place()
-        if old == '.' or (new + '/').startswith(old + '/') or (old + '/').startswith(new + '/'):
-            return None
-        self.remove(new)
-        os.rename(self.path(old), self.path(new))
-        return f'{old} is {new}'
-
-    def edit_swap(self):
-        """Two files change places: nothing of each is new."""
-        files = self.files()
-        if len(files) < 2:
-            return None
-        one, two = self.rng.sample(files, 2)
-        os.rename(self.path(one), self.path(one) + '~')
-        os.rename(self.path(two), self.path(one))
-        os.rename(self.path(one) + '~', self.path(two))
-        return f'{one} and {two} changed places'
-
-    def edit_retarget(self):
-        links = [p for p in self.all() if os.path.islink(self.path(p))]
-        if not links:
-            return None
-        rel = self.rng.choice(links)
-        self.remove(rel)
-        self.link(rel)
-        return f'link {rel}'
-
-    def edit_kind(self):
-        rel = self.place()
-        self.remove(rel)
-        self.make(rel)
-        return f'anew {rel}'
-
-    def edit_remove(self):
-        rel = self.rng.choice(self.all() or ['.'])
-        if rel == '.':
-            return None
-        self.remove(rel)
-        return f'removed {rel}'
-
-    def edit_links(self):
-        """Two equal files become one with two names, or the reverse."""
-        files = self.files()
-        if len(files) < 2:
-            return None
-        one, two = self.rng.sample(files, 2)
-        self.remove(two)
-        if self.rng.random() < .5:
-            os.link(self.path(one), self.path(two))
-        else:
-            shutil.copy2(self.path(one), self.path(two))
-        return f'{two} is {one}'
-
-    def edit_archive(self):
-        self.archive()
-        return 'archive'
-
-    def edit_ignore(self):
-        lines = [self.rng.choice(['', '!', '', '**/', 'b/']) + self.rng.choice(NAMES + ['*.txt', 'd/*'])
-                 for _ in range(self.rng.randrange(3))]
-        with open(self.path('.dockerignore'), 'w', encoding='ascii') as f:
-            f.write('\n'.join(lines) + '\n')
-        return f'ignore rules {lines}'
-
-    def edit(self):
-        edits = [getattr(self, n) for n in sorted(dir(self)) if n.startswith('edit_')]
-        while True:
-            did = self.rng.choice(edits)()
-            if did:
-                return did
-
-
-# Mostly patterns: a path that is not there ends the build.
-SOURCES = ['.', '.', 'a', 'b', 'd/', 'c*.txt', '*.txt', '?', '*/*', '[ab]', '[cd]*/c.txt', '?*/b*', '*.txt d', '[a]* [b]*']
-DESTS = ['/o/', '/o', './', '/o/b', '/o/link/', 'x/y/', '/o/d/', '/']
-
-
-def flags(rng, parents=True):
-    of = [('--chmod=', ['600', '755', 'u=rwX,go=rX', '4711']), ('--chown=', ['7:8', 'app', '1']),
-          ('--exclude=', ['*.txt', 'b', '**/a', 'd/*']), ('--link', [''])]
-    if parents:
-        of.append(('--parents', ['']))
-    return ' '.join(name + rng.choice(values) for name, values in of if rng.random() < .22)
-
-
-def one_of(rng):
-    source, dest = rng.choice(SOURCES), rng.choice(DESTS)
-    return f'{source} {dest if dest.endswith("/") or " " not in source else dest + "/"}'
-
-
-FORMS = ['copy', 'copy', 'copy', 'from', 'add', 'add_tar', 'tar_and', 'here', 'bind', 'bind_from', 'workdir', 'run']
-
-
-def instruction(rng, stages, runs=True):
-    form = rng.choice(FORMS if runs else ['copy', 'from', 'add_tar', 'workdir'])
-    if form in ('from', 'bind_from') and not stages:
-        form = 'copy'
-    if form == 'copy':
-        line = f'COPY {flags(rng)} {one_of(rng)}'
-        return line.replace(' . ', ' ** ') if '--parents' in line else line
-    if form == 'from':
-        source = rng.choice(['/o*', '/o/', '/o*/*', '/o*/b', '/[opt]*/'])
-        return f'COPY --from={rng.choice(stages)} {flags(rng)} {source} {rng.choice(["/p/", "/o/", "/q/r/"])}'
-    if form == 'add':
-        return f'ADD {flags(rng, False)} {one_of(rng)}'
-    if form == 'add_tar':
-        return f'ADD {flags(rng, False)} {rng.choice(["", "--unpack=false "])}t.tar {rng.choice(["/o/", "/o", "/u/"])}'
-    if form == 'tar_and':
-        return f'ADD {flags(rng, False)} {" ".join(rng.sample(["t.tar", "[a]*", "b*", "[d]/", "t*"], 3))} /o/'
-    if form == 'here':
-        return f'COPY {flags(rng, False)} <<f {rng.choice(["/o/f", "/o/", "/o/b"])}\n{rng.choice("12")}\nf'
-    if form == 'workdir':
-        return f'WORKDIR {rng.choice(["/o", "x/y", "/w", "b"])}'
-    if form == 'run':
-        return 'RUN ' + rng.choice(['mkdir -p /o/d && echo base >/o/c.txt', 'rm -rf /o/b', 'mkdir -p /t; ln -sfn /t /o/link || :',
-                                    'rm -rf /o && mkdir -m 700 /o', 'ln -f /o/a /o/e.txt || :',
-                                    'test ! -d /o || chmod 711 /o'])
-    show = 'find /m -exec stat -c "%n %F %a %u %g %s" {} + | sort >/seen; find /m -type f -exec sha256sum {} + | sort >>/seen'
-    if form == 'bind_from':
-        return f'RUN --mount=type=bind,from={rng.choice(stages)},source=/o,target=/m {show}'
-    source = rng.choice(['', ',source=d', ',source=.'])
-    return f'RUN --mount=type=bind{source},target=/m {show}'
-
-
-def dockerfile(rng):
-    lines, stages = [], []
-    for stage in range(rng.choice([1, 2, 2])):
-        base = rng.choice(['base:1', 'base:1', 'base:1', 'scratch' if stage == 0 else 's0'])
-        lines.append(f'FROM {base} AS s{stage}')
-        lines += [instruction(rng, stages, base == 'base:1') for _ in range(rng.randrange(1, 5))]
-        stages.append(f's{stage}')
-    return lines
-
-
-def edit_dockerfile(rng, lines):
-    """One instruction more, less, or two in another order: the rest meets another image below."""
-    at = [k for k, line in enumerate(lines) if not line.startswith('FROM')]
-    k = rng.choice(at)
-    how = rng.choice(['more', 'less', 'swap'])
-    if how == 'less' and len(at) > 2:
-        del lines[k]
-    elif how == 'swap' and k + 1 in at:
-        lines[k], lines[k + 1] = lines[k + 1], lines[k]
-    else:
-        lines.insert(k, instruction(rng, [], False))
-    return 'instructions'
+BATCH_EDITS = 25
+DOCKERFILE_EDITS = 8
+HANGS = 120  # seconds after which a command is given up
+STEP = re.compile(r'\[(?:\S+ +)?\d+/\d+\] (?!FROM )')
+CONTEXT_EDITS = sorted(n[5:] for n in dir(Context) if n.startswith('edit_'))
+# Edits that are easy to get wrong, and cheap ones, come more often than those of the Dockerfile.
+OTHER_EDITS = ['instructions', 'instructions', 'value', 'value', 'base', 'moved_tag', 'build_arg', 'build_arg', 'comment', 'label',
+               'unused_arg', 'outside', 'target']
 
 
 class Program:
+    """shale with one store."""
+
     def __init__(self, path, template, where):
-        self.path, self.template, self.where = path, template, where
+        self.path, self.template, self.store = path, template, where
 
-    def fresh(self, name):
-        store = os.path.join(self.where, name)
-        shutil.rmtree(store, ignore_errors=True)
-        subprocess.run(['cp', '-a', self.template, store], check=True)
-        return store
+    def fresh(self):
+        shutil.rmtree(self.store, ignore_errors=True)
+        subprocess.run(['cp', '-a', self.template, self.store], check=True)
 
-    def call(self, store, *args):
-        return subprocess.run([self.path, *args], env={**os.environ, 'SHALE_ROOT': store}, text=True,
-                              errors='surrogateescape', stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    def call(self, *args):
+        command = [self.path, *args]
+        try:
+            return subprocess.run(command, env={**os.environ, 'SHALE_ROOT': self.store}, text=True, errors='surrogateescape',
+                                  stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=HANGS)
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 124, '', f'it has not ended in {HANGS} s')
 
-    def build(self, store, ctx):
-        """('image', its tree) or ('error', what was said)."""
-        r = self.call(store, 'build', '-q', '--load=false', '-t', 't', ctx)
+    def build(self, case, *flags):
+        """('image', its tree) or ('error', what was said); and the names of the steps that were made."""
+        if self.call('tag', case.moved, 'moved:1').returncode:
+            return ('broken', 'no base image'), []
+        r = self.call('build', '--progress=rawjson', '--load=false', '-t', 't', *flags, *case.flags())
+        made = steps_made(r.stderr)
         if r.returncode:
             said = r.stderr.strip().splitlines()[-1:] or [str(r.returncode)]
-            return 'error', said[0]
-        r = self.call(store, 'debug', 'tree', 't')
+            return ('error' if r.returncode == 1 else 'broken', said[0]), made
+        r = self.call('debug', 'tree', 't')
         if r.returncode:
-            return 'broken', r.stderr
+            return ('broken', r.stderr), made
         tree = json.loads(r.stdout)
         del tree['id']
         for entry in tree['tree'].values():
             entry.pop('mtime', None)
-        return 'image', tree
+        return ('image', tree), made
+
+    def results(self):
+        """What the records say: key -> (instruction, content of its layer)."""
+        db = sqlite3.connect(os.path.join(self.store, 'shale.db'))
+        rows = db.execute('SELECT key, step, content FROM records LEFT JOIN layers ON records.layer = layers.diff').fetchall()
+        db.close()
+        return {key: (step, content) for key, step, content in rows}
+
+
+def steps_made(progress):
+    """Names of the steps that were not known."""
+    ended = {}
+    for line in progress.splitlines():
+        if not line.startswith('{"vertexes"'):
+            continue
+        for v in json.loads(line)['vertexes']:
+            if 'completed' in v and STEP.match(v['name']):
+                ended[v['digest']] = (v['name'], v.get('cached', False))
+    return [name for name, cached in ended.values() if not cached]
+
+
+class Case:
+    """A Dockerfile, its context and the command line, as they are now."""
+
+    def __init__(self, rng, where):
+        self.rng, self.where = rng, where
+        self.ctx = Context(rng, os.path.join(where, 'ctx'))
+        self.lines = truth_dockerfile.dockerfile(rng)
+        self.args, self.moved = {}, 'base:1'
+        self.neutral_args, self.target = [], None
+        self.inside = rng.random() < .4  # the Dockerfile is a file of the context
+        self.file = os.path.join(self.ctx.top if self.inside else where, 'Dockerfile')
+        self.ctx.ignore_files.append(self.file + '.dockerignore')
+        for path in (os.path.join(where, 'Dockerfile.dockerignore'), os.path.join(where, 'before')):
+            subprocess.run(['rm', '-rf', path], check=True)
+
+    def flags(self):
+        with open(self.file, 'w', encoding='ascii') as f:
+            f.write('\n'.join(self.lines) + '\n')
+        flags = ['-f', self.file, *self.neutral_args]
+        for key, value in sorted(self.args.items()):
+            flags += ['--build-arg', f'{key}={value}']
+        if self.target is not None and any(f' AS {self.target}' in line for line in self.lines):
+            flags += ['--target', self.target]
+        return flags + [self.ctx.top]
+
+    def edit(self):
+        """(kind, what was done)"""
+        while True:
+            kind = self.rng.choice(CONTEXT_EDITS + OTHER_EDITS)
+            of = self.ctx if kind in CONTEXT_EDITS else self
+            did = getattr(of, f'edit_{kind}')()
+            if did:
+                return kind, did
+
+    def edit_instructions(self):
+        return truth_dockerfile.edit_instructions(self.rng, self.lines)
+
+    def edit_value(self):
+        return truth_dockerfile.edit_value(self.rng, self.lines)
+
+    def edit_base(self):
+        return truth_dockerfile.edit_base(self.rng, self.lines)
+
+    def edit_moved_tag(self):
+        self.moved = 'other:1' if self.moved == 'base:1' else 'base:1'
+        return f'moved:1 is {self.moved}'
+
+    def edit_build_arg(self):
+        key = self.rng.choice('VW')
+        if key in self.args and self.rng.random() < .4:
+            del self.args[key]
+        else:
+            self.args[key] = self.rng.choice(truth_dockerfile.VALUES)
+        return f'build args {self.args}'
+
+    def edit_target(self):
+        self.target = self.rng.choice([None, 's0', 's1'])
+        return f'target {self.target}'
+
+    # What changes nothing by Docker's rules. A Dockerfile that COPY sees is not to be edited here.
+
+    def sees_all(self):
+        """Whether an instruction may see every name of the context, also through a link to its top."""
+        return truth_dockerfile.looks_at_all(self.lines) or self.ctx.has_link_to_top()
+
+    def shows_xattrs(self, kind):
+        """A mount of the context has its user.* attributes, which a COPY drops."""
+        return kind == 'user_xattr' and any('type=bind' in line and 'from=' not in line for line in self.lines)
+
+    def is_seen(self):
+        return self.inside and self.sees_all()
+
+    def edit_comment(self):
+        line = f'# {self.rng.randrange(1000)}'
+        return None if self.is_seen() else truth_dockerfile.insert(self.rng, self.lines, line)
+
+    def edit_label(self):
+        line = self.rng.choice(['LABEL k={}', 'CMD ["{}"]', 'EXPOSE {}', 'STOPSIGNAL {}', 'ENTRYPOINT ["/{}"]'])
+        line = line.format(self.rng.randrange(1, 30))
+        return None if self.is_seen() else truth_dockerfile.insert(self.rng, self.lines, line)
+
+    def edit_unused_arg(self):
+        number = self.rng.randrange(1000)
+        self.neutral_args = self.rng.choice([['--build-arg', f'UNUSED={number}'], ['--build-arg', f'HTTP_PROXY=http://p{number}'],
+                                             ['--label', f'k={number}'], []])
+        return f'flags {self.neutral_args}'
+
+    def edit_outside(self):
+        """README, which no COPY takes."""
+        if self.sees_all():
+            return None
+        self.ctx.write('README')
+        return 'README'
+
+    # Going back.
+
+    def keep(self):
+        subprocess.run(['rm', '-rf', os.path.join(self.where, 'before')], check=True)
+        subprocess.run(['cp', '-a', self.ctx.top, os.path.join(self.where, 'before')], check=True)
+        aside = self.file + '.dockerignore'
+        ignore = open(aside, encoding='ascii').read() if os.path.exists(aside) else None
+        return list(self.lines), dict(self.args), self.moved, list(self.neutral_args), self.target, ignore
+
+    def go_back(self, kept):
+        shutil.rmtree(self.ctx.top)
+        os.rename(os.path.join(self.where, 'before'), self.ctx.top)
+        self.lines, self.args, self.moved, self.neutral_args, self.target, ignore = kept
+        aside = self.file + '.dockerignore'
+        if os.path.exists(aside):
+            os.unlink(aside)
+        if ignore is not None:
+            with open(aside, 'w', encoding='ascii') as f:
+                f.write(ignore)
 
 
 def difference(warm, cold):
     if warm[0] != 'image' or cold[0] != 'image':
-        return f'warm {warm[0]}: {str(warm[1])[:300]}; fresh {cold[0]}: {str(cold[1])[:300]}'
-    lines = [f'{k}: warm {warm[1][k]}; fresh {cold[1][k]}' for k in cold[1] if k != 'tree' and warm[1][k] != cold[1][k]]
+        return f'kept store {warm[0]}: {str(warm[1])[:500]}; --no-cache {cold[0]}: {str(cold[1])[:500]}'
+    lines = [f'{k}: kept store {warm[1][k]}; --no-cache {cold[1][k]}' for k in cold[1] if k != 'tree' and warm[1][k] != cold[1][k]]
     one, two = warm[1]['tree'], cold[1]['tree']
     for path in sorted(set(one) | set(two)):
         if one.get(path) != two.get(path):
-            lines.append(f'{path}: warm {one.get(path)}; fresh {two.get(path)}')
+            lines.append(f'{path}: kept store {one.get(path)}; --no-cache {two.get(path)}')
     return '\n'.join(lines)
 
 
-def write_dockerfile(ctx, lines):
-    with open(ctx.path('Dockerfile'), 'w', encoding='ascii') as f:
-        f.write('\n'.join(lines) + '\n')
+def file_in(tar, member):
+    data = tar.extractfile(member).read()
+    return {'size': len(data), 'sha256': hashlib.sha256(data).hexdigest()}
 
 
-def dockerfile_that_builds(rng, program, store, ctx):
-    """Most random ones end with what is not there: a round begins with one that gives an image."""
-    for _ in range(50):
-        lines = dockerfile(rng)
-        write_dockerfile(ctx, lines)
-        if program.build(store, ctx.top)[0] == 'image':
-            break
-    return lines
+def wrong_bytes(program, case, tree):
+    """What an exported image has, read from its bytes, against its listing: '' or what differs."""
+    out = os.path.join(case.where, 'out.tar')
+    r = program.call('build', '-q', '--load=false', '-o', f'type=tar,dest={out}', *case.flags())
+    if r.returncode:
+        return f'export: {r.stderr[-500:]}'
+    wrong, seen = [], set()
+    with tarfile.open(out, encoding='utf-8', errors='surrogateescape') as tar:
+        for member in tar:
+            name = '/' + shown(member.name)
+            seen.add(name)
+            got = {'mode': f'{member.mode:04o}', 'uid': member.uid, 'gid': member.gid}
+            if member.issym():
+                got['to'] = member.linkname
+            elif member.isreg() or member.islnk():
+                got.update(file_in(tar, member))
+            want = tree['tree'].get(name, {})
+            wrong += [f'{name}: {k} is {v} in its bytes, {want.get(k)} in its listing' for k, v in got.items() if want.get(k) != v]
+    wrong += [f'{name} is not in its bytes' for name in tree['tree'] if name not in seen]
+    return '\n'.join(wrong)
+
+
+def shown(name):
+    """As 'shale debug tree' shows what is not UTF-8."""
+    if all(not 0xdc80 <= ord(c) <= 0xdcff for c in name):
+        return name
+    return ''.join(chr(b) if b < 128 else f'\\x{b:02x}' for b in os.fsencode(name))
+
+
+class Batch:
+    def __init__(self, shale, template, where, seed, number):
+        self.number, self.rng = number, random.Random(seed * 1000003 + number)
+        self.where = os.path.join(where, f'batch-{number}')
+        os.makedirs(self.where, exist_ok=True)
+        self.warm = Program(shale, template, os.path.join(self.where, 'kept'))
+        self.cold = Program(shale, template, os.path.join(self.where, 'fresh'))
+        self.count = collections.Counter()
+        self.neutral, self.misses, self.missed, self.repeated = collections.Counter(), collections.Counter(), [], collections.Counter()
+        self.wrong = []
+        self.known, self.last = {}, None
+
+    def new_case(self):
+        """Most random Dockerfiles end with what is not there: one that gives an image is a better beginning."""
+        for _ in range(50):
+            case = Case(self.rng, self.where)
+            result, _ = self.warm.build(case)
+            if result[0] == 'image':
+                break
+        self.last, self.known = result, self.warm.results()
+        return case, result
+
+    def count_repeated(self, kind):
+        """RUNs that were made again though they give what the same one gave before."""
+        now = self.warm.results()
+        before = set(self.known.values())
+        for key in now.keys() - self.known.keys():
+            if now[key] in before and now[key][0].upper().startswith('RUN'):
+                self.repeated[kind] += 1
+        self.known = now
+
+    def count_misses(self, case, kind, did, made):
+        self.neutral[kind] += 1
+        self.misses[kind] += len(made)
+        if made:
+            self.missed.append('\n'.join([f'--- batch {self.number}, {made} made again; edits: {did}', *case.lines, '--- ' + ' '.join(case.flags())]))
+
+    def compare(self, case, did, kind, previous):
+        got, made = self.warm.build(case)
+        self.count['changed'] += got != self.last
+        self.last = got
+        self.cold.fresh()
+        want, _ = self.cold.build(case, '--no-cache')
+        self.count[want[0]] += 1
+        self.count['edits'] += 1
+        both_failed = got[0] == want[0] == 'error'  # stages that run beside each other: any of them may be told
+        found = '' if got == want or both_failed else difference(got, want)
+        if want[0] == 'broken' or got[0] == 'broken':
+            found = difference(got, want) or str(want[1])
+        if not found and got[0] == 'image' and self.rng.random() < .1:
+            found = wrong_bytes(self.warm, case, got[1])
+        if found:
+            self.wrong.append('\n'.join([f'--- batch {self.number}, edits: {did}', *case.lines, '--- ' + ' '.join(case.flags()), found]))
+        if kind in NEUTRAL and previous == 'image' and not case.shows_xattrs(kind):
+            self.count_misses(case, kind, did, made)
+        self.count_repeated(kind)
+        return got[0]
+
+    def edits_of_one(self, left):
+        case, result = self.new_case()
+        did, status = ['new'], result[0]
+        while left > 0:
+            goes_back = left > 1 and self.rng.random() < .1
+            kept, before = case.keep() if goes_back else None, status
+            kind, words = case.edit()
+            did.append(f'{kind}: {words}')
+            status = self.compare(case, did, kind, status)
+            left -= 1
+            if goes_back and not self.wrong:
+                case.go_back(kept)
+                did.append('undone: as before')
+                status = self.compare(case, did, 'undone', before)
+                left -= 1
+            if self.wrong or self.count['edits'] % DOCKERFILE_EDITS == 0:
+                break
+        return left
+
+    def run(self, edits):
+        self.warm.fresh()
+        while edits > 0 and not self.wrong:
+            edits = self.edits_of_one(edits)
+        shutil.rmtree(self.where, ignore_errors=True)
+        return self
+
+
+def template_with_other(shale, template, where):
+    """The template's base:1, and other:1, which has some files more where Dockerfiles look."""
+    store, root = os.path.join(where, 'template'), os.path.join(where, 'root')
+    script = """
+        rm -rf "$store" "$root" && mkdir "$root" && cp -a "$template" "$store"
+        tar -C "$root" -xpf "$template/../base.tar" && mkdir -m 750 "$root/o" && echo other >"$root/o/b" && ln -s b "$root/o/a"
+        chown 5:6 "$root/o" && tar -C "$root" --sort=name --numeric-owner -cf - . |
+            SHALE_ROOT=$store "$shale" import --change "ENV PATH=/usr/local/bin:/bin" --change "ENV W=b" - other:1 && rm -rf "$root"
+    """
+    env = {**os.environ, 'store': store, 'root': root, 'template': template, 'shale': shale}
+    subprocess.run(['sh', '-ec', script], env=env, check=True, stdout=subprocess.DEVNULL)
+    return store
+
+
+def run_batch(shale, template, where, seed, number, edits):
+    return Batch(shale, template, where, seed, number).run(edits)
+
+
+def by_kind(counter):
+    return ', '.join(f'{kind} {n}' for kind, n in sorted(counter.items())) or 'none'
+
+
+def report(batches, seed):
+    total, neutral, misses, repeated = (collections.Counter() for _ in range(4))
+    for b in batches:
+        total.update(b.count)
+        neutral.update(b.neutral)
+        misses.update(b.misses)
+        repeated.update(b.repeated)
+        for found in b.wrong:
+            print(found, f'--- again: make truth SEED={seed} BATCH={b.number}', sep='\n')
+        for line in b.missed[:5]:
+            print(line)
+    wrong = sum(len(b.wrong) for b in batches)
+    print(f'# {total["edits"]} edits, {wrong} false hits, {sum(misses.values())} false misses '
+          f'(by kind: {", ".join(f"{kind} {misses[kind]} of {n}" for kind, n in sorted(neutral.items()))})')
+    print(f'# {total["image"]} images, {total["error"]} failures as without a cache; {total["changed"]} edits changed the result; '
+          f'{sum(repeated.values())} RUNs on other files gave what they had given (after: {by_kind(repeated)})')
+    return 1 if wrong or total['image'] < total['edits'] / 2 else 0
 
 
 def main():
     shale, template, where = sys.argv[1:4]
-    seed, rounds = int(sys.argv[4]), int(sys.argv[5])
-    print(f'seed {seed}, {rounds} rounds')
-    program = Program(shale, template, where)
-    warm = program.fresh('warm')
-    seen = {'image': 0, 'error': 0, 'broken': 0}
-    wrong = 0
-    for number in range(rounds):
-        rng = random.Random(seed * 1000003 + number)
-        ctx = Context(rng, os.path.join(where, 'ctx'))
-        lines, did = dockerfile_that_builds(rng, program, warm, ctx), ['new']
-        for _ in range(EDITS):
-            write_dockerfile(ctx, lines)
-            got = program.build(warm, ctx.top)
-            want = program.build(program.fresh('fresh'), ctx.top)
-            seen[want[0]] += 1
-            failed = got[0] == want[0] == 'error'  # stages that run beside each other: any of them may be told
-            if (got != want and not failed) or want[0] == 'broken':
-                wrong += 1
-                print(f'--- round {number}, after {did}:', *lines, '---', difference(got, want), sep='\n')
-                break
-            did.append(edit_dockerfile(rng, lines) if rng.random() < .25 else ctx.edit())
-    print(f'{seen["image"]} images, {seen["error"]} failures as of a fresh store, {wrong} wrong')
-    return 1 if wrong or seen['image'] < rounds else 0
+    seed, edits = int(sys.argv[4]), int(sys.argv[5])
+    print(f'# seed {seed}')
+    store = template_with_other(shale, template, where)
+    sizes = [min(BATCH_EDITS, edits - k) for k in range(0, edits, BATCH_EDITS)]
+    numbers = range(len(sizes))
+    if len(sys.argv) > 6 and sys.argv[6]:
+        numbers, sizes = [int(sys.argv[6])], {int(sys.argv[6]): BATCH_EDITS}
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
+        batches = list(pool.map(run_batch, *zip(*[(shale, store, where, seed, n, sizes[n]) for n in numbers])))
+    return report(batches, seed)
 
 
 if __name__ == '__main__':
