@@ -4,16 +4,17 @@
 #
 # - FILES files, `COPY . .` last, nothing changed, and one file changed: shale into its own store and, when
 #   DOCKER_HOST names an engine, shale into that engine and `docker build` there;
+# - the same with SMALL files, one changed: a new layer costs an engine some time for each file in it;
 # - MANY files, nothing changed: shale beside a bare walk of the context and its own start;
 # - the start of shale.
 #
-#   SHALE, STAT_WALK, FILES (2000), MANY (50000), RUNS (7), DOCKER (the docker client), DOCKER_FLAGS (of its build),
+#   SHALE, STAT_WALK, FILES (2000), SMALL (100), MANY (50000), RUNS (7), DOCKER (the docker client), DOCKER_FLAGS (of its build),
 #   BENCH_DIR (out/bench)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 SHALE=$(realpath "${SHALE:-out/shale}") STAT_WALK=$(realpath "${STAT_WALK:-out/bench-tools/stat_walk}")
-FILES=${FILES:-2000} MANY=${MANY:-50000} RUNS=${RUNS:-7} DOCKER=${DOCKER:-docker}
+FILES=${FILES:-2000} SMALL=${SMALL:-100} MANY=${MANY:-50000} RUNS=${RUNS:-7} DOCKER=${DOCKER:-docker}
 dir=$(realpath -m "${BENCH_DIR:-out/bench}")
 export SHALE_ROOT=$dir/store
 name=shale-bench-$$
@@ -44,6 +45,7 @@ trap finish EXIT
 mkdir -p "$dir"
 make_base
 make_context "$dir/few" "$FILES"
+make_context "$dir/small" "$SMALL"
 make_context "$dir/many" "$MANY"
 sleep 1.1 # files that changed just now are read again
 
@@ -52,6 +54,8 @@ row "" "shale" "into engine" "docker build" ""
 ctx=$dir/few
 beside_docker "$FILES files, nothing changed" nothing "at least 10"
 beside_docker "$FILES files, one changed" one_file "at least 5"
+ctx=$dir/small
+beside_docker "$SMALL files, one changed" one_file "at least 5"
 echo
 row "" "shale" "walk" "start" ""
 ctx=$dir/many
