@@ -334,8 +334,17 @@ struct sink *blob_writer_sink(struct blob_writer *w)
 }
 
 /*
- * A file that is there under the name wins, unless it cannot be right. It may come from a build
- * that does not sync.
+ * A power cut has left files of the right size that hold other bytes, for all that anybody knows:
+ * somebody wrote without syncing. To read one again costs as much as to hash what was to be put.
+ */
+static bool may_be_damaged(struct store *s)
+{
+    return store_unsynced(s) != UNSYNCED_NEVER;
+}
+
+/*
+ * A file that is there under the name wins, unless it cannot be right, or may not be since a power
+ * cut. It may come from a build that does not sync.
  */
 static int publish(struct blob_writer *w, const struct blob_id *id, struct err *err)
 {
@@ -348,7 +357,8 @@ static int publish(struct blob_writer *w, const struct blob_id *id, struct err *
     AUTO(fd_close)
     int there = openat(s->blobs, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (there >= 0 && fstat(there, &st) == 0) {
-        if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != w->size)
+        if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != w->size ||
+            (may_be_damaged(s) && !blob_is_sound(s, id)))
             drop_blob(s, id, &st);
         else if (durable && fd_sync(there, err) < 0)
             return err->code;
@@ -372,10 +382,10 @@ static bool is_published(struct store *s, const struct blob_id *id, uint64_t siz
     if (fstatat(s->blobs, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
         (uint64_t)st.st_size != size)
         return false;
-    if (!store_is_durable(s))
-        return true;
-    return db_read(s->db, find_size, &sq, &ignored) >= 0 && sq.size == st.st_size &&
-           !store_has_unsynced(s);
+    if (store_is_durable(s) && (db_read(s->db, find_size, &sq, &ignored) < 0 ||
+                                sq.size != st.st_size || store_has_unsynced(s)))
+        return false;
+    return !may_be_damaged(s) || blob_is_sound(s, id);
 }
 
 int blob_writer_commit(struct blob_writer *w, const struct blob_id *want, struct blob_id *ret_id,

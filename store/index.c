@@ -170,7 +170,8 @@ struct pending {
 struct db {
     char *path;
     char *root;
-    int dirfd; /* borrowed */
+    int dirfd;        /* borrowed */
+    const char *boot; /* borrowed */
     int lock_fd;
     pthread_mutex_t mutex; /* over all that follows */
     sqlite3 *db;           /* NULL: could not be opened again */
@@ -398,8 +399,11 @@ static bool is_older(long long version, long long app)
     return app == APPLICATION_ID && version > 0 && version < SCHEMA_VERSION;
 }
 
+/* Who wrote version 1 did not say so when he synced nothing. */
 static int migrate(struct db *ix, long long version, struct err *err)
 {
+    if (version == 1 && store_say_unsynced(ix->dirfd, ix->boot, err) < 0)
+        return err->code;
     for (size_t i = 0; i < ARRAY_LEN(migrations); i++)
         if (migrations[i].from >= version && exec(ix, migrations[i].sql, err) < 0)
             return err->code;
@@ -562,13 +566,14 @@ static int recover(struct db *ix, struct err *err)
     return r;
 }
 
-struct db *db_open(const char *root, int dirfd, struct err *err)
+struct db *db_open(const char *root, int dirfd, const char *boot, struct err *err)
 {
     AUTO(db_free) struct db *ix = mem_zalloc(sizeof(*ix));
 
     ix->root = str_dup(root);
     ix->path = str_printf("%s/shale.db", root);
     ix->dirfd = dirfd;
+    ix->boot = boot;
     pthread_mutex_init(&ix->mutex, NULL);
     ix->lock_fd = openat(dirfd, "shale.db.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (ix->lock_fd < 0) {

@@ -76,7 +76,7 @@ struct db;
 void db_free(struct db *ix); /* writes what is pending; checkpoints when the log is long */
 DEFINE_AUTO(struct db, db_free);
 /* dirfd: the store's directory, root its absolute path. Makes the database when there is none. */
-struct db *db_open(const char *root, int dirfd, struct err *err) OWNED(db_free);
+struct db *db_open(const char *root, int dirfd, const char *boot, struct err *err) OWNED(db_free);
 
 typedef int (*db_fn)(struct db *ix, void *arg, struct err *err);
 int db_read(struct db *ix, db_fn fn, void *arg, struct err *err);

@@ -177,7 +177,7 @@ static int open_all(struct store *s, const char *root, struct err *err)
 {
     if (read_boot(s, err) < 0 || open_root(s, root, err) < 0)
         return err->code;
-    s->db = db_open(s->root, s->dirfd, err);
+    s->db = db_open(s->root, s->dirfd, s->boot, err);
     if (s->db == NULL || open_dirs(s, err) < 0)
         return err->code;
     work_clear_dead(s);
@@ -228,13 +228,18 @@ int store_dirfd(const struct store *s)
     return s->dirfd;
 }
 
-/* Before the first write that is not synced: from then on nobody takes what is there for safe. */
+/* Synced itself, once a boot: after a power cut it must be there. */
+int store_say_unsynced(int dirfd, const char *boot, struct err *err)
+{
+    return file_replace(dirfd, UNSYNCED, boot, strlen(boot), 0600, true, err);
+}
+
+/* From then on nobody takes what is there for safe. */
 static bool say_unsynced(struct store *s)
 {
     struct err err = ERR_INIT;
 
-    if (store_has_unsynced(s) ||
-        file_replace(s->dirfd, UNSYNCED, s->boot, strlen(s->boot), 0600, false, &err) == 0)
+    if (store_has_unsynced(s) || store_say_unsynced(s->dirfd, s->boot, &err) == 0)
         return true;
     log_warn("store", "everything is synced: %s", err.msg);
     return false;
@@ -245,14 +250,25 @@ void store_set_durable(struct store *s, bool durable)
     atomic_store(&s->durable, durable || !say_unsynced(s));
 }
 
-bool store_has_unsynced(struct store *s)
+enum unsynced store_unsynced(struct store *s)
 {
     AUTO(buf_release) struct buf boot = BUF_INIT;
     struct err err = ERR_INIT;
 
     if (file_read(s->dirfd, UNSYNCED, 4096, &boot, &err) < 0)
-        return err.code != ERR_NOT_FOUND;
-    return strcmp(buf_str(&boot), s->boot) == 0;
+        return err.code == ERR_NOT_FOUND ? UNSYNCED_NEVER : UNSYNCED_NOW;
+    return strcmp(buf_str(&boot), s->boot) == 0 ? UNSYNCED_NOW : UNSYNCED_BEFORE;
+}
+
+/*
+ * A cached step writes nothing again, so nobody knows which files. The file that says so stays: a
+ * build that does not sync may be at work.
+ */
+int store_settle(struct store *s, struct err *err)
+{
+    if (!store_is_durable(s) || !store_has_unsynced(s))
+        return 0;
+    return syncfs(s->dirfd) < 0 ? err_sys(err, errno, "cannot sync the store '%s'", s->root) : 0;
 }
 
 bool store_is_durable(const struct store *s)

@@ -44,10 +44,21 @@ struct work *store_scratch(struct store *s, struct err *err);
 /* mkdir with exactly this mode, whatever the umask; what is there already is fine. */
 int store_make_dir(int dirfd, const char *name, mode_t mode, struct err *err);
 /*
- * Whether somebody wrote here without syncing since the machine was started: then that something is
- * there does not mean that it outlasts a power cut. Ask after having seen it.
+ * Whether somebody wrote here without syncing. Since the machine was started: then that something
+ * is there does not mean that it outlasts a power cut. Ask after having seen it. Before that: then
+ * a power cut may have left something else under its name, of the right size perhaps. One who did
+ * so now may have done so before.
  */
-bool store_has_unsynced(struct store *s);
+enum unsynced { UNSYNCED_NEVER, UNSYNCED_BEFORE, UNSYNCED_NOW };
+enum unsynced store_unsynced(struct store *s);
+static inline bool store_has_unsynced(struct store *s)
+{
+    return store_unsynced(s) == UNSYNCED_NOW;
+}
+/* Says so, for the boot that is given: before the first write that is not synced. */
+int store_say_unsynced(int dirfd, const char *boot, struct err *err);
+/* Durable: all that is there and may not be synced is, when this returns. */
+int store_settle(struct store *s, struct err *err);
 /* What was learnt of listings goes into the index (layer_listing.c). */
 void layer_stamps_write(struct store *s);
 /* Removes scratch of processes that are gone (work.c). */

@@ -146,7 +146,7 @@ int tag_set(struct store *s, const char *name, const struct blob_id *config,
     if (manifest != NULL && !blob_has(s, manifest, NULL))
         return err_set(err, ERR_NOT_FOUND, "manifest '%s' is not in the store",
                        DIGEST_S(&manifest->d));
-    if (sum_layers(s, config, &t.size, err) < 0)
+    if (sum_layers(s, config, &t.size, err) < 0 || store_settle(s, err) < 0)
         return err->code;
     return db_write(s->db, store_is_durable(s) && !is_set(s, &t), put_tag, &t, err);
 }

@@ -75,6 +75,9 @@ t_what_was_built_without_syncs_is_synced_by_the_next_build_that_does() {
     build --no-durable -t t
     eq 0 "$(synced --no-durable -t t)" "syncs with --no-durable"
     [ "$(synced -t t)" -gt 0 ] || fail "what was built with --no-durable is believed to be on the disk"
+    # The steps were cached, so their blobs are not written again: the store as a whole is synced, before the name.
+    sed -n '/ syncfs(/,$p' trace | grep -q ' fdatasync(' ||
+        fail "the blobs of cached steps are not synced before the name is"
     # Not so after the machine was started again.
     echo 0123456789abcdef0123456789abcdef >"$SHALE_ROOT/unsynced"
     eq 0 "$(synced -t t)" "syncs after a boot"

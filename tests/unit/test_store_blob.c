@@ -256,6 +256,55 @@ static void a_killed_writer_leaves_whole_blobs_or_none(void **state)
                      0);
 }
 
+/* As a power cut leaves a file whose bytes were not synced: the size is right. */
+static void zero_blob(struct scratch *x, const struct blob_id *id)
+{
+    AUTO(mem_free) char *path = blob_file(x, &id->d);
+    AUTO(fd_close) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_ok(fd_write_full(fd, "\0\0\0\0", 4, &x->err), &x->err);
+}
+
+/* Through a writer, or at once. */
+static void put_full(struct scratch *x, bool by_writer, struct blob_id *ret)
+{
+    if (!by_writer) {
+        assert_ok(blob_put(x->store, "full", 4, ret, &x->err), &x->err);
+        return;
+    }
+    AUTO(blob_writer_free) struct blob_writer *w = blob_writer_open(x->store, &x->err);
+    assert_non_null(w);
+    assert_ok(blob_writer_add(w, "full", 4, &x->err), &x->err);
+    assert_ok(blob_writer_commit(w, NULL, ret, NULL, &x->err), &x->err);
+}
+
+static void the_right_size_is_not_enough_where_a_power_cut_may_have_been(void **state)
+{
+    struct scratch *x = *state;
+    const char *boot = "0123456789abcdef0123456789abcdef"; /* an earlier one */
+    static const struct {
+        bool now, durable, by_writer;
+    } cases[] = { { false, true, false }, { false, true, true },  { true, true, false },
+                  { true, true, true },   { true, false, false }, { true, false, true } };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        AUTO(buf_release) struct buf b = BUF_INIT;
+        struct blob_id id;
+        put_full(x, false, &id);
+        if (cases[i].now)
+            store_set_durable(x->store, false);
+        else
+            assert_ok(file_replace(store_dirfd(x->store), "unsynced", boot, strlen(boot), 0600,
+                                   false, &x->err),
+                      &x->err);
+        store_set_durable(x->store, cases[i].durable);
+        zero_blob(x, &id);
+        put_full(x, cases[i].by_writer, &id);
+        assert_ok(blob_read(x->store, &id, 4, &b, &x->err), &x->err);
+        assert_string_equal(buf_str(&b), "full");
+    }
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -274,6 +323,7 @@ int main(void)
         CASE(threads_put_the_same_blobs_at_once),
         CASE(processes_put_the_same_blobs_at_once),
         CASE(a_killed_writer_leaves_whole_blobs_or_none),
+        CASE(the_right_size_is_not_enough_where_a_power_cut_may_have_been),
     };
 
     return UNIT_RUN("store_blob", tests);

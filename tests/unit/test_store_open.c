@@ -238,7 +238,9 @@ static void an_index_of_version_1_gets_what_it_lacks_and_keeps_the_rest(void **s
                 " ALTER TABLE records ADD COLUMN subject TEXT NOT NULL DEFAULT '';"
                 " CREATE INDEX records_by_subject ON records(subject, seq);"
                 " PRAGMA user_version = 1");
+    assert_int_equal(count_entries(x->root, "unsynced"), 0);
     store_again(x);
+    assert_int_equal(count_entries(x->root, "unsynced"), 1); /* for all that is known */
     assert_ok(record_get(x->store, &key, &r, &x->err), &x->err);
     store_again(x);
     assert_true(ask_db(x, "PRAGMA user_version") > 1);
