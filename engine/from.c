@@ -149,8 +149,10 @@ static int ask_again(struct engine *e, const struct image_name *name, const char
                            &known->manifest, &known->config, err);
 }
 
-static int find_remembered(struct engine *e, const struct image_name *name, const char *canonical,
-                           const struct find_options *o, struct found_image *ret, struct err *err)
+/* *ret_asked: the answer is the registry's. */
+static int recall(struct engine *e, const struct image_name *name, const char *canonical,
+                  const struct find_options *o, bool *ret_asked, struct found_image *ret,
+                  struct err *err)
 {
     char platform[64];
     AUTO(stored_image_release) struct stored_image known = { 0 };
@@ -161,12 +163,24 @@ static int find_remembered(struct engine *e, const struct image_name *name, cons
         return err->code;
     if (from_stored(e, &known, &f, err) < 0)
         return err_set(err, ERR_NOT_FOUND, "'%s' is not whole", canonical);
-    if (!name->has_digest && !o->offline && is_old(known.tagged_s) &&
-        ask_again(e, name, canonical, o, &known, &f, err) < 0)
+    *ret_asked = !name->has_digest && !o->offline && is_old(known.tagged_s);
+    if (*ret_asked && ask_again(e, name, canonical, o, &known, &f, err) < 0)
         return err->code;
     *ret = f;
     memset(&f, 0, sizeof(f));
     return 0;
+}
+
+static int find_remembered(struct engine *e, const struct image_name *name, const char *canonical,
+                           const struct find_options *o, struct found_image *ret, struct err *err)
+{
+    bool asked;
+    return recall(e, name, canonical, o, &asked, ret, err);
+}
+
+static int say_not_found(int rc, const char *canonical, struct err *err)
+{
+    return rc == ERR_NOT_FOUND ? err_set(err, rc, "%s: not found", canonical) : rc;
 }
 
 static int find_registry(struct engine *e, const struct image_name *name, const char *canonical,
@@ -175,15 +189,28 @@ static int find_registry(struct engine *e, const struct image_name *name, const 
     if (o->offline)
         return err_set(err, ERR_NOT_FOUND, "'%s' is not here, and --offline forbids asking",
                        canonical);
-    int rc = from_registry(e, name, canonical, o, ret, err);
-    return rc == ERR_NOT_FOUND ? err_set(err, rc, "%s: not found", canonical) : rc;
+    return say_not_found(from_registry(e, name, canonical, o, ret, err), canonical, err);
+}
+
+/* What the registry was seen to have, else what it has: it is asked once. */
+static int find_remote(struct engine *e, const struct image_name *name, const char *canonical,
+                       const struct find_options *o, struct found_image *ret, struct err *err)
+{
+    bool asked = false;
+    int rc = recall(e, name, canonical, o, &asked, ret, err);
+    if (rc == 0)
+        return 0;
+    if (asked)
+        return say_not_found(rc, canonical, err);
+    err_clear(err);
+    return find_registry(e, name, canonical, o, ret, err);
 }
 
 int find_image(struct engine *e, const char *name, const struct find_options *o,
                struct found_image *ret, struct err *err)
 {
-    static const finder usual[] = { find_own, find_docker, find_remembered, find_registry };
-    static const finder pulling[] = { find_registry, find_own, find_docker, find_remembered };
+    static const finder usual[] = { find_own, find_docker, find_remote, NULL };
+    static const finder pulling[] = { find_registry, find_own, find_docker, find_remembered, NULL };
     AUTO(image_name_release) struct image_name n = { 0 };
     if (image_name_parse(name, &n, err) < 0)
         return err->code;
@@ -195,7 +222,7 @@ int find_image(struct engine *e, const char *name, const struct find_options *o,
     bool pull = o->pull && !o->offline && !n.has_digest; /* what a digest names cannot move */
     const finder *finders = pull ? pulling : usual;
     struct err last = ERR_INIT;
-    for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
+    for (size_t i = 0; finders[i] != NULL; i++) {
         struct err one = ERR_INIT;
         int rc = finders[i](e, &n, canonical, &options, ret, &one);
         if (rc == 0)
@@ -203,7 +230,7 @@ int find_image(struct engine *e, const char *name, const struct find_options *o,
         log_debug("engine", "'%s': %s", canonical, one.msg);
         if (rc == ERR_CANCELLED || rc == ERR_UNDECIDED)
             return err_copy(err, &one);
-        bool registry = finders[i] == find_registry;
+        bool registry = finders[i] == find_registry || finders[i] == find_remote;
         if (registry && pull)
             return err_copy(err, &one); /* --pull asked for the registry's word */
         if (registry || last.code == ERR_NONE)

@@ -186,8 +186,11 @@ t_a_tag_that_is_gone_is_an_error_when_it_is_asked_for() {
     build -t t
     all_cached
     later 2
+    local before
+    before=$(grep -c '/manifests/1 HTTP' "$W/registry.log" || :)
     build_fails
     says "$REGISTRY/app:1: not found"
+    eq 1 "$(($(grep -c '/manifests/1 HTTP' "$W/registry.log" || :) - before))" "times that it was asked"
     build -t t --offline
     all_cached
 }
