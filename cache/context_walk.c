@@ -191,10 +191,9 @@ static int read_opened(struct scan *s, struct found_dir *d, int fd, struct err *
 {
     struct stat *st = &d->item->st;
     struct reading r = { .s = s, .d = d, .fd = fd };
-    dev_t parent = st->st_dev;
     if (fstat(fd, st) < 0)
         return err_sys(err, errno, "cannot stat '%s' in the context", d->path);
-    if (st->st_dev != parent || *d->path == '\0')
+    if (st->st_dev != d->volume.dev || *d->path == '\0') /* something is mounted here */
         volume_of(fd, st, &d->volume);
     item_read_xattrs(s, d->item, fd, NULL);
     buf_addf(&r.path, "%s%s", d->path, *d->path ? "/" : "");

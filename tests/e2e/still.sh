@@ -82,3 +82,22 @@ t_what_was_built_without_syncs_is_synced_by_the_next_build_that_does() {
     echo 0123456789abcdef0123456789abcdef >"$SHALE_ROOT/unsynced"
     eq 0 "$(synced -t t)" "syncs after a boot"
 }
+
+t_files_of_a_file_system_that_is_mounted_in_the_context_are_read_once() {
+    needs strace
+    mkdir ctx/m
+    printf 'FROM base:1\nCOPY . /app\n' | dockerfile
+    cat >in_mounts <<'END'
+mount -t tmpfs tmpfs ctx/m || exit 77
+mkdir ctx/m/d
+echo one >ctx/m/1.txt
+echo two >ctx/m/d/2.txt
+sleep 0.3
+"$SHALE" build --progress=plain --load=false ctx >out 2>log || exit
+ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -f -qq -o trace -e trace=open,openat,openat2 \
+    "$SHALE" build --progress=plain --load=false ctx >out 2>log
+END
+    unshare -m bash in_mounts || fail "exit status $?"
+    all_cached
+    ! grep -E '"[^"]*[0-9]+\.txt"' trace >&2 || fail "unchanged files were opened"
+}
