@@ -98,7 +98,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* Once. *ret_settled: it was the same before and after. */
+/* Once. *ret_settled: it was the same before and after. ERR_NOT_FOUND: it is gone. */
 static int try_item(struct reader *r, struct item *it, const char *path, bool *ret_settled,
                     struct err *err)
 {
@@ -127,9 +127,15 @@ static int try_item(struct reader *r, struct item *it, const char *path, bool *r
 static int hash_item(struct reader *r, struct item *it, const char *path, struct err *err)
 {
     bool settled = false;
-    for (int try = 0; try < SETTLE_TRIES && !settled; try++)
-        if (try_item(r, it, path, &settled, err) < 0)
-            return err->code;
+    for (int try = 0; try < SETTLE_TRIES && !settled; try++) {
+        int rc = try_item(r, it, path, &settled, err);
+        if (rc == ERR_NOT_FOUND) { /* gone meanwhile, as an editor's temporary file: not there */
+            it->ignored = true;
+            return err_clear(err), 0;
+        }
+        if (rc < 0)
+            return rc;
+    }
     if (!settled)
         return err_set(err, ERR_IO, "'%s' keeps changing while the context is read", path);
     atomic_fetch_add(&r->s->read_files, 1);
@@ -186,6 +192,8 @@ int context_hash(struct scan *s, struct err *err)
         return err_copy(err, &s->err);
     for (size_t i = 0; i < s->n_unread; i++) {
         const struct item *it = s->unread[i];
+        if (it->ignored)
+            continue;
         memory_put(s->memory, &it->in->volume, &it->st, &it->digest, it->plain, it->hashed_ns);
     }
     return 0;

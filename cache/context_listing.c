@@ -133,6 +133,19 @@ static int keep(struct context *c, struct listed *l, struct err *err)
     return 0;
 }
 
+/* An ignored directory is there when something in it is. */
+static bool show_parents(struct found_dir *d)
+{
+    bool any = false;
+    for (size_t i = 0; i < d->n; i++) {
+        struct item *it = d->items[i];
+        if (it->dir != NULL && show_parents(it->dir))
+            it->ignored = false;
+        any = any || !it->ignored;
+    }
+    return any;
+}
+
 int context_list(struct scan *s, struct err *err)
 {
     struct context *c = s->c;
@@ -142,6 +155,7 @@ int context_list(struct scan *s, struct err *err)
     l.counts.read_files = c->counts.read_files + s->read_files;
     l.counts.read_bytes = c->counts.read_bytes + s->read_bytes;
     buf_adds(&l.path, "");
+    show_parents(s->top);
     int rc = list_item(&l, &s->top_item, err);
     if (rc == 0)
         rc = list_dir(&l, s->top, err);

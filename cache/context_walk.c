@@ -250,19 +250,6 @@ static int read_and_go_on(void *arg, struct err *err UNUSED)
     return 0;
 }
 
-/* An ignored directory is there when something in it is. */
-static bool show_parents(struct found_dir *d)
-{
-    bool any = false;
-    for (size_t i = 0; i < d->n; i++) {
-        struct item *it = d->items[i];
-        if (it->dir != NULL && show_parents(it->dir))
-            it->ignored = false;
-        any = any || !it->ignored;
-    }
-    return any;
-}
-
 int context_walk(struct scan *s, struct err *err)
 {
     struct found_dir *top = mem_zalloc(sizeof(*top));
@@ -276,6 +263,5 @@ int context_walk(struct scan *s, struct err *err)
     group_wait(s->group, err);
     if (s->failed_dir != NULL)
         return err_copy(err, &s->err);
-    show_parents(top);
     return 0;
 }

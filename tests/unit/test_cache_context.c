@@ -5,6 +5,7 @@
 #include "cache/digest_memory.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/fanotify.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -433,6 +434,54 @@ static void a_file_that_keeps_changing_is_an_error(void **state)
     assert_true(listing_find(scan(c, ""), "busy", NULL)); /* it has settled */
 }
 
+/*
+ * Removes the file when the first of the others is opened to be read: the kernel asks then
+ * (fanotify). These are larger, so that it comes after them.
+ */
+struct remover {
+    const struct place *p;
+    int fd;
+};
+
+static void *remove_when_asked(void *arg)
+{
+    const struct remover *r = arg;
+    struct fanotify_event_metadata e;
+    for (int i = 0; i < 4 && read(r->fd, &e, sizeof(e)) == sizeof(e); i++) {
+        struct fanotify_response yes = { .fd = e.fd, .response = FAN_ALLOW };
+        unlinkat(r->p->fd, "ctx/d/gone", 0);
+        if (write(r->fd, &yes, sizeof(yes)) < 0)
+            break;
+        close(e.fd);
+    }
+    return NULL;
+}
+
+static void a_file_that_goes_before_it_is_read_was_not_there(void **state)
+{
+    const struct place *p = *state;
+    AUTO(fd_close) int fd = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
+    if (fd < 0)
+        skip(); /* only root is asked */
+    struct remover r = { .p = p, .fd = fd };
+    pthread_t thread;
+    put(p, "d/gone", "x");
+    for (int i = 0; i < 4; i++) {
+        AUTO(mem_free) char *name = str_printf("large%d", i);
+        AUTO(mem_free) char *path = str_printf("%s/ctx/%s", p->path, name);
+        put(p, name, "larger");
+        if (fanotify_mark(fd, FAN_MARK_ADD, FAN_OPEN_PERM, AT_FDCWD, path) < 0)
+            skip();
+    }
+    assert_int_equal(pthread_create(&thread, NULL, remove_when_asked, &r), 0);
+    AUTO(context_free) struct context *c = open_ctx(p, "d\n!d/gone\n");
+    const struct listing *l = scan(c, "");
+    pthread_join(thread, NULL);
+    assert_true(listing_find(l, "large3", NULL));
+    assert_false(listing_find(l, "d/gone", NULL));
+    assert_false(listing_find(l, "d", NULL)); /* it was there for that file only */
+}
+
 /* What root may not do either: reading as somebody else. */
 static int scan_as_nobody(struct place *p, struct err *err)
 {
@@ -604,8 +653,13 @@ int main(void)
         CASE(threads_do_not_change_what_is_found),
         CASE(a_large_file_is_hashed_whole),
         CASE(a_file_that_keeps_changing_is_an_error),
+        CASE(a_file_that_goes_before_it_is_read_was_not_there),
         CASE(the_error_does_not_depend_on_the_threads),
         CASE(what_another_build_does_not_look_at_stays_remembered),
+        CASE(what_is_forgotten_is_read_again),
+        CASE(of_what_is_not_met_the_newest_is_kept_up_to_a_limit),
+        CASE(what_is_not_met_for_a_month_goes),
+        CASE(what_a_scan_of_everything_does_not_meet_goes),
         CASE(only_what_changed_long_enough_ago_is_remembered),
         CASE(nothing_is_remembered_when_the_clock_was_set_back),
         CASE(a_file_system_that_makes_change_times_up_is_not_trusted),
