@@ -146,6 +146,13 @@ static char *memory_name(const struct context *c)
     return str_dup(DIGEST_HEX(&d));
 }
 
+void context_forget(const struct context *c)
+{
+    AUTO(mem_free) char *name = memory_name(c);
+    AUTO(mem_free) char *path = path_join("memory", name);
+    unlinkat(store_dirfd(c->store), path, 0); /* mostly it is there; if not, so be it */
+}
+
 static int scan_wants(struct context *c, struct err *err)
 {
     AUTO(mem_free) char *name = memory_name(c);

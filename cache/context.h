@@ -34,6 +34,12 @@ struct context *context_open(const char *path, struct ignore *ignore, struct sto
 void context_normalize_modes(struct context *c);
 
 /*
+ * Drops the digests that are remembered: what is scanned from now on is read. For builds that trust
+ * no cache, and where a file turned out to be another than was remembered.
+ */
+void context_forget(const struct context *c);
+
+/*
  * The listing of everything at and below the given paths ("" is the whole context), with their
  * parents, and what symbolic links on the way there, or there, point to. A path that does not exist
  * adds nothing. What was scanned before is not scanned again. The listing lives as long as the

@@ -223,6 +223,8 @@ static int open_dir(struct build *b, struct build_context *c, const char *path, 
     c->kind = c->dir != NULL ? CONTEXT_DIR : CONTEXT_EMPTY;
     if (c->dir != NULL && b->o->normalize_modes)
         context_normalize_modes(c->dir);
+    if (c->dir != NULL && b->o->no_cache)
+        context_forget(c->dir);
     return c->dir == NULL ? err_wrap(err, "unable to prepare context") : 0;
 }
 

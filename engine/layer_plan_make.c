@@ -315,13 +315,30 @@ const struct origin *plan_origin(const struct layer_plan *p, const char *path)
     return x != NULL ? &x->origin : NULL;
 }
 
+/* A file is not what its scan said: it has changed since, or what was remembered of it was wrong.
+ */
+static void forget_contexts(const struct layer_plan *p)
+{
+    const struct context *last = NULL;
+    const struct planned *x;
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
+        if (x->origin.kind != ORIGIN_CONTEXT || x->origin.context == last)
+            continue;
+        last = x->origin.context;
+        context_forget(last);
+    }
+}
+
 const struct layer *plan_make(struct layer_plan *p, struct err *err)
 {
     want_layers(p);
     AUTO(listing_builder_free) struct listing_builder *b = build_listing(p, err);
     const struct layer *l = b ? layer_make(p->store, b, open_planned, p, err) : NULL;
-    if (l == NULL && err->code == ERR_CORRUPT && p->reads_context)
-        err_wrap(err, "a file changed while it was copied");
+    if (l == NULL && err->code == ERR_CORRUPT && p->reads_context) {
+        forget_contexts(p);
+        err_wrap(err, "a file changed while it was copied (the next build reads all files again)");
+    }
     content_free(p->content);
     p->content = NULL;
     return l;

@@ -123,3 +123,16 @@ t_a_filter_and_named_contexts() {
     build "${contexts[@]}" --no-cache
     ran 'COPY --from=one' 'COPY --from=named' 'RUN echo last'
 }
+
+t_no_cache_reads_every_file_of_the_context() {
+    needs strace
+    printf 'FROM base:1\nCOPY . /app\n' | dockerfile
+    mkdir ctx/d
+    echo one >ctx/d/one.txt
+    sleep 0.3
+    build
+    ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -f -qq -o trace -e trace=open,openat,openat2 \
+        "$SHALE" build --progress=plain --load=false --no-cache ctx >out 2>log
+    # once to know it, once to copy it
+    [ "$(grep -c '"[^"]*one\.txt"' trace)" -ge 2 ] || fail "the file was not read to be hashed"
+}
