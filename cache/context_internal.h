@@ -33,8 +33,8 @@ struct item {
     const struct entry_xattr *xattrs;
     size_t n_xattrs;
     struct digest digest;
-    struct found_dir *in, *dir; /* dir: what is in it */
-    bool ignored, unread, plain;
+    struct found_dir *in, *dir;  /* dir: what is in it */
+    bool ignored, unread, plain; /* plain: it has no xattrs, for certain */
     int64_t hashed_ns;
 };
 

@@ -1,6 +1,7 @@
 /* Extended attributes of a context's files. */
 #include "cache/context_internal.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -44,19 +45,27 @@ static void insert(struct item *it, struct arena *a, struct entry_xattr x)
     it->n_xattrs++;
 }
 
-static void add(struct scan *s, struct item *it, const struct subject *of, const char *name)
+/* Of a call that failed: there is none, or nothing that could have one any more. */
+static bool is_none(int sys)
+{
+    return sys == ENOTSUP || sys == ENODATA || sys == ENOENT || sys == ENOTDIR || sys == ENOSYS;
+}
+
+/* False: nobody knows what it is. */
+static bool add(struct scan *s, struct item *it, const struct subject *of, const char *name)
 {
     ssize_t n = get(of, name, NULL, 0);
     AUTO(mem_free) char *value = mem_alloc(n > 0 ? (size_t)n : 0);
     n = n < 0 ? n : get(of, name, value, (size_t)n);
     if (n < 0)
-        return;
+        return is_none(errno);
     pthread_mutex_lock(&s->lock);
     struct entry_xattr x = { .name = arena_str(&s->xattrs, name),
                              .value = arena_dup(&s->xattrs, value, (size_t)n),
                              .len = (size_t)n };
     insert(it, &s->xattrs, x);
     pthread_mutex_unlock(&s->lock);
+    return true;
 }
 
 void item_read_xattrs(struct scan *s, struct item *it, int fd, const char *path)
@@ -64,13 +73,14 @@ void item_read_xattrs(struct scan *s, struct item *it, int fd, const char *path)
     struct subject of = { .fd = fd, .path = path };
     ssize_t need = list(&of, NULL, 0);
     it->n_xattrs = 0;
-    it->plain = need <= 0;
+    it->plain = need == 0 || (need < 0 && is_none(errno));
     if (need <= 0 || need > NAMES_MAX)
         return;
     AUTO(mem_free) char *names = mem_alloc((size_t)need);
     ssize_t n = list(&of, names, (size_t)need);
+    bool known = n >= 0;
     for (const char *p = names; n > 0 && p < names + n; p += strlen(p) + 1)
         if (counts(p))
-            add(s, it, &of, p);
-    it->plain = it->n_xattrs == 0;
+            known = add(s, it, &of, p) && known;
+    it->plain = known && it->n_xattrs == 0;
 }

@@ -56,19 +56,15 @@ static const struct {
     uint32_t type;
     int64_t margin_ns;
 } kinds[] = {
-    { 0x4d44, -1 },     /* FAT: one time for both */
-    { 0x2011bab0, -1 }, /* exFAT: the same */
-    { 0x65735546, -1 }, /* FUSE: what the program behind it says, sshfs the mtime */
-    { 0x73717368, -1 }, /* squashfs; this and those below: as whoever made the image wished */
-    { 0x9660, -1 },     /* iso9660 */
-    { 0x15013346, -1 }, /* UDF */
-    { 0xe0f5e1e2, -1 }, /* EROFS */
-    { 0x28cd3d45, -1 }, /* cramfs */
-    { 0x7275, -1 },     /* romfs */
-    { 0x9fa0, -1 },     /* proc; this and those below: no bytes but what the kernel says */
-    { 0x62656572, -1 }, /* sysfs */
-    { 0x63677270, -1 }, /* cgroup2 */
-    { 0x6969, SERVER_GRANULARITY_NS },     /* NFS */
+    { 0xef53, GRANULARITY_NS },            /* ext2, ext3, ext4 */
+    { 0x58465342, GRANULARITY_NS },        /* XFS */
+    { 0x9123683e, GRANULARITY_NS },        /* Btrfs */
+    { 0x01021994, GRANULARITY_NS },        /* tmpfs */
+    { 0x2fc12fc1, GRANULARITY_NS },        /* ZFS */
+    { 0xf2f52010, GRANULARITY_NS },        /* F2FS */
+    { 0xca451a4e, GRANULARITY_NS },        /* bcachefs */
+    { 0x794c7630, GRANULARITY_NS },        /* overlayfs */
+    { 0x6969, SERVER_GRANULARITY_NS },     /* NFS; this and those below: the server's clock */
     { 0xff534d42, SERVER_GRANULARITY_NS }, /* CIFS */
     { 0xfe534d42, SERVER_GRANULARITY_NS }, /* SMB2 */
     { 0x517b, SERVER_GRANULARITY_NS },     /* SMB */
@@ -87,7 +83,6 @@ void volume_of(int fd, const struct stat *st, struct volume *ret)
     if (fstatfs(fd, &fs) < 0)
         return;
     memcpy(&ret->id, &fs.f_fsid, sizeof(ret->id));
-    ret->margin_ns = GRANULARITY_NS;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (kinds[i].type == (uint32_t)fs.f_type)
             ret->margin_ns = kinds[i].margin_ns;

@@ -7,7 +7,8 @@
  * - not when it lies within the clock's granularity of the moment the file was hashed, or after
  *   that moment (git's rule for "racily clean" entries; BuildKit #4950 is what happens without);
  *   where a server's clock gives the times, within an hour;
- * - not on a file system that makes the ctime up (FAT, FUSE, images that are only read);
+ * - only on file systems that are known to keep a ctime of their own: not on one that makes it up
+ *   (FAT, FUSE, images that are only read), nor on one that nobody has looked at;
  * - and nothing at all when the clock stands before the moment of the last save.
  *
  * A number of a device that comes back for another file system is told by the file system's id.
