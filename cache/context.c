@@ -166,7 +166,8 @@ static int scan_wants(struct context *c, struct err *err)
     if (context_walk(&s, err) < 0 || context_hash(&s, err) < 0 || context_list(&s, err) < 0)
         return err->code;
     struct err ignored = ERR_INIT; /* a memory that cannot be kept costs time, nothing else */
-    memory_save(s.memory, &ignored);
+    bool whole = wants_all(&c->wants) && c->ignore == NULL;
+    memory_save(s.memory, whole, &ignored);
     return 0;
 }
 

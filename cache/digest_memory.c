@@ -17,7 +17,9 @@
 #define COARSE_GRANULARITY_NS (3 * SECOND_NS)    /* with whole seconds (FAT: two) */
 #define SERVER_GRANULARITY_NS (3600 * SECOND_NS) /* its clock may be off, or in another zone */
 #define DAY_S (24 * 60 * 60)
-#define KEEP_DAYS 30 /* rows that no scan meets */
+#define KEEP_DAYS 30         /* rows that no scan meets */
+#define KEEP_UNMET 100000    /* of them, */
+#define KEEP_UNMET_PER_ROW 4 /* and for each other row */
 
 struct row {
     uint64_t ino, dev, volume, size;
@@ -51,7 +53,15 @@ struct memory {
 
 /* ---- File systems ---- */
 
-/* From statfs(2) and the kernel's magic.h. Those without a line keep a ctime of their own. */
+/*
+ * Those that keep a ctime that the kernel sets by its own clock; the numbers are from statfs(2) and
+ * the kernel's magic.h. What is not here is not trusted: FAT has one time for both, FUSE what the
+ * program behind it says (sshfs: the mtime), squashfs and its like what the image's maker wished.
+ *
+ * Overlayfs shows the ctime of the directory that a file lies in, and does not say which file
+ * system that is. What is written goes to the upper one, which must have xattrs and whiteouts: none
+ * of those above. A lower one does not change while it is mounted.
+ */
 static const struct {
     uint32_t type;
     int64_t margin_ns;
@@ -265,31 +275,71 @@ void memory_put(struct memory *m, const struct volume *v, const struct stat *st,
     m->rows[m->n++] = r;
 }
 
+/* Of the rows that no scan met, which go on: the newest. */
+struct unmet {
+    unsigned age; /* in days: all that are younger, */
+    size_t n;     /* and so many that are as old */
+};
+
+static unsigned age_of(const struct row *r)
+{
+    return (uint16_t)(today() - r->day);
+}
+
+static void choose_unmet(const struct memory *m, bool whole, struct unmet *ret)
+{
+    size_t n[KEEP_DAYS + 1] = { 0 }, room = m->n;
+    *ret = (struct unmet){ 0 };
+    if (whole)
+        return;
+    for (size_t i = 0; i < m->n_old; i++) {
+        unsigned age = age_of(&m->old[i]);
+        room += m->met[i] != 0;
+        if (m->met[i] == 0 && age <= KEEP_DAYS)
+            n[age]++;
+    }
+    room = room * KEEP_UNMET_PER_ROW + KEEP_UNMET;
+    for (; ret->age <= KEEP_DAYS && n[ret->age] <= room; ret->age++)
+        room -= n[ret->age];
+    ret->n = ret->age <= KEEP_DAYS ? room : 0;
+}
+
+static bool unmet_goes_on(struct unmet *u, const struct row *r)
+{
+    unsigned age = age_of(r);
+    if (age != u->age || u->n == 0)
+        return age < u->age;
+    u->n--;
+    return true;
+}
+
 /* The old row as it goes on; false: it does not. */
-static bool renew(const struct memory *m, size_t i, struct row *ret)
+static bool renew(const struct memory *m, size_t i, struct unmet *u, struct row *ret)
 {
     *ret = m->old[i];
     if (row_check(ret) != ret->check)
         return false;
     if (m->met[i] == 0)
-        return (uint16_t)(today() - ret->day) <= KEEP_DAYS;
+        return unmet_goes_on(u, ret);
     ret->day = today();
     ret->check = row_check(ret);
     return true;
 }
 
 /* Both in order, new ones in place of old ones. Returns the number of rows. */
-static size_t merge(const struct memory *m, struct buf *ret)
+static size_t merge(const struct memory *m, bool whole, struct buf *ret)
 {
     size_t i = 0, k = 0, n = 0;
     struct row r;
+    struct unmet u;
+    choose_unmet(m, whole, &u);
     while (i < m->n_old || k < m->n) {
         int order = i == m->n_old ? 1 : k == m->n ? -1 : row_order(&m->old[i], &m->rows[k]);
         bool again = k > 0 && k < m->n && row_order(&m->rows[k - 1], &m->rows[k]) == 0;
         if (order >= 0 && !again) /* of two names of one file the first does */
             buf_add(ret, &m->rows[k], sizeof(r));
         n += order >= 0 && !again;
-        if (order < 0 && renew(m, i, &r)) {
+        if (order < 0 && renew(m, i, &u, &r)) {
             buf_add(ret, &r, sizeof(r));
             n++;
         }
@@ -299,7 +349,7 @@ static size_t merge(const struct memory *m, struct buf *ret)
     return n;
 }
 
-int memory_save(struct memory *m, struct err *err)
+int memory_save(struct memory *m, bool whole, struct err *err)
 {
     if (m->n == 0)
         return 0;
@@ -307,7 +357,7 @@ int memory_save(struct memory *m, struct err *err)
     struct header h = { .magic = MAGIC, .saved_ns = now_ns() };
     AUTO(buf_release) struct buf b = BUF_INIT;
     buf_add(&b, &h, sizeof(h));
-    h.n = merge(m, &b);
+    h.n = merge(m, whole, &b);
     h.check = header_check(&h);
     memcpy(b.data, &h, sizeof(h));
     return file_replace(m->dirfd, m->name, b.data, b.len, 0600, false, err);

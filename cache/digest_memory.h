@@ -13,7 +13,13 @@
  *
  * A number of a device that comes back for another file system is told by the file system's id.
  * Each row carries an XXH3 check of itself; a damaged or foreign file is an empty memory. Rows that
- * no scan met for a month go.
+ * no scan met for a month go, at once those that a scan of everything did not meet; and there are
+ * never many more of them than of the others.
+ *
+ * What this cannot see, as git, make and rsync cannot: a program that has a file mapped and writes
+ * to it again moves its mtime and ctime when the kernel next writes the page out, or never (tmpfs).
+ * Until then the digest is the old one. When such a file is copied that is noticed, and the memory
+ * is dropped (context_forget); --no-cache drops it first.
  *
  *     memory_open -> memory_find* (any thread) -> memory_put* -> memory_save -> memory_free
  *
@@ -47,7 +53,8 @@ bool memory_find(const struct memory *m, const struct volume *v, const struct st
 /* hashed_ns: wall clock in ns just before the file's bytes and xattrs were read. */
 void memory_put(struct memory *m, const struct volume *v, const struct stat *st,
                 const struct digest *d, bool plain, int64_t hashed_ns);
-/* Replaces the file when something was put; what was found stays. */
-int memory_save(struct memory *m, struct err *err);
+/* Replaces the file when something was put; what was found stays. whole: all that is there was
+ * asked for, so that what was not found is not there. */
+int memory_save(struct memory *m, bool whole, struct err *err);
 
 #endif

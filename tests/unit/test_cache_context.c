@@ -327,7 +327,7 @@ static void a_damaged_memory_is_an_empty_one(void **state)
     {
         AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
         memory_put(m, &v, &st, &d, true, INT64_MAX);
-        assert_ok(memory_save(m, &err), &err);
+        assert_ok(memory_save(m, false, &err), &err);
     }
     {
         AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
@@ -548,6 +548,114 @@ static void what_another_build_does_not_look_at_stays_remembered(void **state)
     }
 }
 
+static void what_is_forgotten_is_read_again(void **state)
+{
+    const struct place *p = *state;
+    struct context_counts counts;
+    put(p, "a", "1");
+    settle();
+    for (int i = 0; i < 4; i++) {
+        AUTO(context_free) struct context *c = open_ctx(p, NULL);
+        if (i == 2)
+            context_forget(c);
+        scan(c, "");
+        context_counts(c, &counts);
+        assert_int_equal(counts.read_files, i == 0 || i == 2);
+    }
+}
+
+static off_t memory_size(const struct place *p)
+{
+    struct stat st;
+    assert_int_equal(fstatat(p->fd, "memory", &st, 0), 0);
+    return st.st_size;
+}
+
+#define ROW_LEN 104 /* of the file, after a head of 40: its day is at 62, its check at the end */
+
+/* Rows of files that have the numbers from..to-1. */
+static void remember(const struct place *p, uint64_t from, uint64_t to, bool whole)
+{
+    AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
+    struct volume v = { .dev = 7 };
+    struct stat st = { .st_dev = 7, .st_mode = S_IFREG | 0644 };
+    struct err err = ERR_INIT;
+    struct digest d;
+    digest_of("1", 1, &d);
+    for (st.st_ino = from; st.st_ino < to; st.st_ino++)
+        memory_put(m, &v, &st, &d, true, INT64_MAX);
+    assert_ok(memory_save(m, whole, &err), &err);
+}
+
+static bool knows(const struct memory *m, uint64_t ino)
+{
+    struct volume v = { .dev = 7 };
+    struct stat st = { .st_dev = 7, .st_mode = S_IFREG | 0644, .st_ino = ino };
+    struct digest got;
+    bool plain;
+    return memory_find(m, &v, &st, &got, &plain);
+}
+
+/* As if the first n rows had been written days ago. */
+static void make_older(const struct place *p, size_t n, uint16_t days)
+{
+    AUTO(fd_close) int fd = openat(p->fd, "memory", O_RDWR);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char row[ROW_LEN];
+        uint16_t day;
+        off_t at = 40 + (off_t)i * ROW_LEN;
+        assert_int_equal(pread(fd, row, sizeof(row), at), sizeof(row));
+        memcpy(&day, row + 62, sizeof(day));
+        day = (uint16_t)(day - days);
+        memcpy(row + 62, &day, sizeof(day));
+        uint64_t check = quick_hash(row, ROW_LEN - 8, 0x7368616c65ULL);
+        memcpy(row + ROW_LEN - 8, &check, sizeof(check));
+        assert_int_equal(pwrite(fd, row, sizeof(row), at), sizeof(row));
+    }
+}
+
+static void of_what_is_not_met_the_newest_is_kept_up_to_a_limit(void **state)
+{
+    const struct place *p = *state;
+    remember(p, 0, 150000, false);
+    assert_int_equal(memory_size(p), 40 + 150000 * ROW_LEN);
+    make_older(p, 60000, 2);
+    remember(p, 200000, 200001, false); /* 4 for it and 100,000 */
+    assert_int_equal(memory_size(p), 40 + 100005 * ROW_LEN);
+    AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
+    for (uint64_t i = 60000; i < 150000; i++)
+        assert_true(knows(m, i));
+    assert_true(knows(m, 200000));
+    assert_true(knows(m, 10003));
+    assert_false(knows(m, 10004));
+}
+
+static void what_is_not_met_for_a_month_goes(void **state)
+{
+    const struct place *p = *state;
+    remember(p, 0, 10, false);
+    make_older(p, 4, 30);
+    make_older(p, 2, 1);
+    remember(p, 20, 21, false);
+    AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
+    for (uint64_t i = 0; i < 10; i++)
+        assert_int_equal(knows(m, i), i >= 2);
+}
+
+static void what_a_scan_of_everything_does_not_meet_goes(void **state)
+{
+    const struct place *p = *state;
+    remember(p, 0, 10, true);
+    {
+        AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
+        assert_true(knows(m, 3));
+    }
+    remember(p, 8, 12, true);
+    AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
+    for (uint64_t i = 0; i < 13; i++)
+        assert_int_equal(knows(m, i), i >= 8 && i < 12);
+}
+
 /* Whether a file of that volume and change time, hashed then, is known afterwards. */
 static bool is_remembered(const struct place *p, struct volume v, struct timespec ctime,
                           int64_t hashed_ns)
@@ -562,7 +670,7 @@ static bool is_remembered(const struct place *p, struct volume v, struct timespe
     {
         AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
         memory_put(m, &v, &st, &d, true, hashed_ns);
-        assert_ok(memory_save(m, &err), &err);
+        assert_ok(memory_save(m, false, &err), &err);
     }
     AUTO(memory_free) struct memory *m = memory_open(p->fd, "memory");
     struct volume other = v;
