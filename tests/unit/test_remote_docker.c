@@ -249,7 +249,6 @@ static bool serve_engine(struct fake_conn *c, const struct fake_request *q, void
 
 static void engine_start(struct engine *e)
 {
-    struct err err = ERR_INIT;
     *e = (struct engine){ .version = "1.51", .load = "{\"stream\":\"Loaded image: x\\n\"}\r\n" };
     e->fd = scratch_make(e->dir);
     AUTO(mem_free) char *path = str_printf("%s/s", e->dir);
