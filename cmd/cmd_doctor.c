@@ -60,9 +60,11 @@ static enum finding check_engine(struct engine *e)
         say(f, "engine", f == MISSING ? "no Docker engine: images stay in the store" : err.msg);
         return f;
     }
-    AUTO(mem_free)
-    char *text = str_printf("%s, image store: %s", docker_host(d),
-                            docker_is_containerd(d) ? "containerd" : "graph driver");
+    bool containerd = false;
+    const char *store = "not said";
+    if (docker_is_containerd(d, &containerd, &err) == 0)
+        store = containerd ? "containerd" : "graph driver";
+    AUTO(mem_free) char *text = str_printf("%s, image store: %s", docker_host(d), store);
     say(WORKS, "engine", text);
     return WORKS;
 }

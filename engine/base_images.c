@@ -51,6 +51,7 @@ static void ask_base(struct build *b, const char *name, const char *canonical, c
                                     .offline = b->o->offline,
                                     .is_plan = b->is_plan,
                                     .vertex = v };
+    err_clear(&x->err);
     x->rc = find_image(b->e, name, &options, &x->found, &x->err);
     vertex_close(b->e, v, x->rc, started, &x->err);
     x->asked = x->rc != ERR_CANCELLED; /* who gave up has got no answer */
@@ -84,11 +85,11 @@ int base_image_find(struct build *b, const char *name, const struct platform *pl
     pthread_mutex_lock(&x->lock);
     if (!x->asked)
         ask_base(b, name, canonical, label, platform, x);
+    int rc = x->rc < 0 ? err_copy(err, &x->err) : 0;
     pthread_mutex_unlock(&x->lock);
-    if (x->rc == ERR_UNDECIDED)
-        return err_copy(err, &x->err);
-    if (x->rc < 0) {
-        err_copy(err, &x->err);
+    if (rc == ERR_UNDECIDED)
+        return rc;
+    if (rc < 0) {
         err_wrap(err, "failed to resolve source metadata for %s", canonical);
         if (label != NULL)
             return err->code;

@@ -386,11 +386,11 @@ static int find_named(struct build *b, const char *name, const struct platform *
             o->rc = o->err.code = ERR_USAGE;
         o->is_done = o->rc != ERR_CANCELLED;
     }
+    int rc = o->rc < 0 ? err_copy(err, &o->err) : 0;
     pthread_mutex_unlock(&o->lock);
-    if (o->rc < 0)
-        return err_copy(err, &o->err);
-    *ret = &o->c;
-    return 0;
+    if (rc == 0)
+        *ret = &o->c;
+    return rc;
 }
 
 int contexts_find(struct build *b, const char *name, const struct platform *platform,

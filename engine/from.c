@@ -131,9 +131,10 @@ static int ask_again(struct engine *e, const struct image_name *name, const char
     char platform[64];
     struct found_image now = { 0 };
     struct err why = ERR_INIT;
-    int rc = from_registry(e, name, canonical, o, &now, &why);
-    if (rc != 0 && rc != ERR_NET)
-        return err_copy(err, &why);
+    bool answered = false;
+    int rc = from_registry(e, name, canonical, o, &answered, &now, &why);
+    if (rc != 0 && (rc != ERR_NET || answered))
+        return err_copy(err, &why); /* what it was before is not what it is */
     if (rc == 0) {
         found_image_release(ret);
         *ret = now;
@@ -189,7 +190,7 @@ static int find_registry(struct engine *e, const struct image_name *name, const 
     if (o->offline)
         return err_set(err, ERR_NOT_FOUND, "'%s' is not here, and --offline forbids asking",
                        canonical);
-    return say_not_found(from_registry(e, name, canonical, o, ret, err), canonical, err);
+    return say_not_found(from_registry(e, name, canonical, o, NULL, ret, err), canonical, err);
 }
 
 /* What the registry was seen to have, else what it has: it is asked once. */

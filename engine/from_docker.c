@@ -158,10 +158,12 @@ int from_docker(struct engine *e, const struct image_name *name, const char *can
     if (info == NULL)
         return err->code;
     const char *id = json_get_str(info, "Id");
+    char platform[64]; /* an id may be an index's */
     AUTO(mem_free) char *memo = str_printf("docker-engine/%s", id ? id : "");
+    platform_format(o->platform, platform);
     AUTO(stored_image_release) struct stored_image known = { 0 };
     struct err miss = ERR_INIT;
-    if (id != NULL && remote_name_get(e->store, memo, "", &known, &miss) == 0 &&
+    if (id != NULL && remote_name_get(e->store, memo, platform, &known, &miss) == 0 &&
         found_from_config(e, &known.config, NULL, ret, &miss) == 0)
         return 0;
     if (o->is_plan)
@@ -173,7 +175,7 @@ int from_docker(struct engine *e, const struct image_name *name, const char *can
     struct blob_id config;
     if (read_archive(&s, err) < 0 || check_archive(&s, &config, err) < 0)
         return err_wrap(err, "cannot take '%s' from the Docker engine", familiar);
-    if (remote_name_set(e->store, memo, "", &config, &config, err) < 0)
+    if (remote_name_set(e->store, memo, platform, &config, &config, err) < 0)
         return err->code;
     return found_from_config(e, &config, NULL, ret, err);
 }

@@ -11,7 +11,10 @@ int from_docker(struct engine *e, const struct image_name *name, const char *can
                 const struct find_options *o, struct found_image *ret, struct err *err);
 /* The name under which remote_name_get knows an image: without the tag when there is a digest. */
 char *from_remembered_name(const struct image_name *name, const char *canonical) OWNED(mem_free);
+/* *ret_answered (false before, may be NULL; set also on failure): the registry has said which image
+ * it is. */
 int from_registry(struct engine *e, const struct image_name *name, const char *canonical,
-                  const struct find_options *o, struct found_image *ret, struct err *err);
+                  const struct find_options *o, bool *ret_answered, struct found_image *ret,
+                  struct err *err);
 
 #endif

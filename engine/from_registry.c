@@ -12,6 +12,7 @@ struct pull {
     const struct find_options *o;
     struct manifest manifest;
     struct image_config config;
+    bool answered; /* the registry has named the image */
 };
 
 static void pull_release(struct pull *p)
@@ -175,6 +176,7 @@ static int find_unmoved(struct pull *p, const struct image_name *name, const cha
         return 1;
     if (registry_resolve(p->registry, name->tag, &top, err) < 0)
         return err->code;
+    p->answered = true;
     stored_image_release(&known);
     AUTO(mem_free) char *by_digest = name_by_digest(name, &top.d);
     if (remote_name_get(p->e->store, by_digest, platform, &known, &miss) < 0 ||
@@ -193,6 +195,7 @@ static int pull(struct pull *p, const struct image_name *name, const char *canon
     struct blob_id top, id;
     if (get_manifest(p, reference, &top, &id, err) < 0)
         return err->code;
+    p->answered = true;
     if (p->o->is_plan)
         return found_without_fetching(p, canonical, &id, ret, err);
     if (get_config(p, err) < 0 || pull_layers(p, err) < 0 ||
@@ -202,7 +205,8 @@ static int pull(struct pull *p, const struct image_name *name, const char *canon
 }
 
 int from_registry(struct engine *e, const struct image_name *name, const char *canonical,
-                  const struct find_options *o, struct found_image *ret, struct err *err)
+                  const struct find_options *o, bool *ret_answered, struct found_image *ret,
+                  struct err *err)
 {
     struct http *h = engine_http(e);
     AUTO(pull_release) struct pull p = { .e = e, .o = o };
@@ -211,5 +215,9 @@ int from_registry(struct engine *e, const struct image_name *name, const char *c
     if (p.registry == NULL)
         return err->code;
     int rc = find_unmoved(&p, name, canonical, ret, err);
-    return rc > 0 ? pull(&p, name, canonical, ret, err) : rc;
+    if (rc > 0)
+        rc = pull(&p, name, canonical, ret, err);
+    if (ret_answered != NULL)
+        *ret_answered = p.answered;
+    return rc;
 }

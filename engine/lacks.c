@@ -58,6 +58,7 @@ int inspected_parse(const json_t *answer, struct inspected *ret, struct err *err
         return err_set(err, ERR_CORRUPT, "the Docker engine names an image without an id");
     if (digest_parse(id, &it.id, err) < 0)
         return err->code;
+    it.has_descriptor = json_get_obj(answer, "Descriptor") != NULL;
     const json_t *root = json_get_obj(answer, "RootFS");
     json_t *layers = root != NULL ? json_get_arr(root, "Layers") : NULL;
     it.layers = mem_calloc(json_array_size(layers) + 1, sizeof(*it.layers));

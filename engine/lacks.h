@@ -34,6 +34,7 @@ struct inspected {
     struct digest id;
     struct engine_layer *layers; /* without blobs */
     size_t n_layers;
+    bool has_descriptor; /* of a manifest: of containerd's store alone, since API 1.48 */
 };
 void inspected_release(struct inspected *i);
 DEFINE_AUTO_VALUE(struct inspected, inspected_release);

@@ -86,6 +86,9 @@ struct listing *plan_listing(struct layer_plan *p, struct err *err) OWNED(listin
 /* Where what is planned at path comes from (of kind ORIGIN_NONE: it has no bytes); NULL: nothing is
  * planned there. Borrowed until the plan changes. */
 const struct origin *plan_origin(const struct layer_plan *p, const char *path);
+/* Whether any planned entry has an origin that is so. */
+typedef bool (*plan_origin_fn)(void *arg, const struct origin *o);
+bool plan_any_origin(const struct layer_plan *p, plan_origin_fn is, void *arg);
 /* Reads the bytes and makes the layer. */
 const struct layer *plan_make(struct layer_plan *p, struct err *err);
 

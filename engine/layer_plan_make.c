@@ -330,6 +330,17 @@ static void forget_contexts(const struct layer_plan *p)
     }
 }
 
+bool plan_any_origin(const struct layer_plan *p, plan_origin_fn is, void *arg)
+{
+    const struct planned *x;
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
+        if (is(arg, &x->origin))
+            return true;
+    }
+    return false;
+}
+
 const struct layer *plan_make(struct layer_plan *p, struct err *err)
 {
     want_layers(p);

@@ -14,6 +14,8 @@ struct loading {
     int vertex;
     struct engine_memo memo;
     bool is_containerd;
+    bool is_sure;             /* of that: the engine has said so, or an image of it shows it */
+    bool was_silent;          /* it does not say: nothing is remembered */
     struct image_parts parts; /* for containerd's store */
     struct digest id;         /* what the engine calls the image */
     struct engine_layer *layers;
@@ -40,13 +42,26 @@ static void loading_release(struct loading *l)
 }
 DEFINE_AUTO_VALUE(struct loading, loading_release);
 
+/* An engine that does not say takes what a graph driver's takes, whole. */
+static void ask_kind(struct loading *l)
+{
+    struct err why = ERR_INIT;
+    l->is_containerd = false;
+    l->is_sure = true;
+    l->was_silent = docker_is_containerd(l->docker, &l->is_containerd, &why) < 0;
+    if (l->was_silent)
+        log_warn("engine", "%s", why.msg);
+}
+
 /* What is to be sent at most. Layers are packed for containerd's store only: its images are named
  * by the packed bytes. */
 static int prepare(struct loading *l, struct err *err)
 {
     const struct image_config *c = l->what->config;
     struct archive_options options = { .docker = true, .names = l->what->names };
-    l->is_containerd = l->memo.is_known ? l->memo.is_containerd : docker_is_containerd(l->docker);
+    l->is_containerd = l->memo.is_containerd;
+    if (!l->memo.is_known)
+        ask_kind(l);
     if (l->is_containerd &&
         image_parts_make(l->e, l->what->config_id, c, &options, &l->parts, err) < 0)
         return err->code;
@@ -87,6 +102,7 @@ static bool look_at(struct loading *l, const char *name, bool *ret_same)
     if (answer == NULL || inspected_parse(answer, &seen, &ignored) < 0)
         return false;
     *ret_same = digest_eq(&seen.id, &l->id) && seen.n_layers == l->lacks.n;
+    l->is_sure = l->is_sure || *ret_same || seen.has_descriptor == l->is_containerd;
     learn(l, &seen);
     return true;
 }
@@ -211,6 +227,25 @@ static int set_names(struct loading *l, struct err *err)
     return 0;
 }
 
+/* The address may have another engine than when the memo was written, or the engine another store:
+ * that is made sure of before something is sent. */
+static int make_sure(struct loading *l, struct err *err)
+{
+    bool remembered = l->is_containerd;
+    if (l->is_sure)
+        return 0;
+    ask_kind(l);
+    if (l->is_containerd == remembered && !l->was_silent)
+        return 0;
+    loading_clear(l);
+    engine_memo_release(&l->memo);
+    if (prepare(l, err) < 0)
+        return err->code;
+    l->is_there = false;
+    look_at_names(l);
+    return 0;
+}
+
 static int deliver(struct loading *l, struct err *err)
 {
     struct err gone = ERR_INIT;
@@ -224,6 +259,8 @@ static int deliver(struct loading *l, struct err *err)
 
 static void remember(struct loading *l)
 {
+    if (l->was_silent)
+        return;
     if (l->memo.is_known && l->memo.n > 0 && digest_eq(&l->memo.images[0].id, &l->id))
         return;
     l->memo.is_known = true;
@@ -241,6 +278,8 @@ int engine_load(struct engine *e, struct docker *docker, const struct engine_loa
     if (prepare(&l, err) < 0)
         return err->code;
     look_at_names(&l);
+    if ((!l.is_there || l.unnamed.n > 0) && make_sure(&l, err) < 0)
+        return err->code;
     bool was_there = l.is_there && l.unnamed.n == 0;
     if (!was_there && deliver(&l, err) < 0)
         return err->code;

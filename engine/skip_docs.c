@@ -14,6 +14,7 @@ static void trial_release(struct docs_trial *t)
         strv_release(&t->layers[i].paths);
     }
     mem_free(t->layers);
+    mem_free(t->handed_on);
 }
 DEFINE_AUTO_VALUE(struct docs_trial, trial_release);
 
@@ -101,28 +102,58 @@ static bool is_at_or_below(const char *path, const char *dir)
     return *dir == '\0' || str_eq(path, dir) || path_is_below(path, dir);
 }
 
-/* Who takes all that the COPY brought takes documentation along; who takes less means it. */
-static bool picks(const struct docs_layer *x, const char *path, bool is_mount)
+/* 1: all of what the COPY brought is taken, documentation along with it; -1: some of it is picked
+ * out; 0: it has nothing to do with it. */
+static int how_taken(const struct docs_layer *x, const char *path, bool is_pick)
 {
-    if (!is_mount && is_at_or_below(x->dest, path))
-        return false;
+    if (!is_pick && is_at_or_below(x->dest, path))
+        return 1;
     for (size_t i = 0; i < x->paths.n; i++)
         if (is_at_or_below(x->paths.v[i], path) || path_is_below(path, x->paths.v[i]))
+            return -1;
+    return 0;
+}
+
+static bool is_handed_on(const struct docs_trial *t, const struct layer *l)
+{
+    for (size_t i = 0; i < t->n_handed_on; i++)
+        if (t->handed_on[i] == l)
             return true;
     return false;
 }
 
-void docs_check_taken(struct build *b, const struct layer *const *layers, size_t n,
-                      const char *path, bool is_mount)
+static bool look_at_layer(struct docs_trial *t, const struct layer *l, const char *path,
+                          bool is_pick)
+{
+    bool whole = false;
+    t->gave_up = t->gave_up || is_handed_on(t, l);
+    for (size_t i = 0; i < t->n_layers; i++) {
+        int how = l == t->layers[i].layer ? how_taken(&t->layers[i], path, is_pick) : 0;
+        t->gave_up = t->gave_up || how < 0;
+        whole = whole || how > 0;
+    }
+    return whole;
+}
+
+bool docs_check_taken(struct build *b, const struct layer *const *layers, size_t n,
+                      const char *path, bool is_pick)
+{
+    bool whole = false;
+    if (b->docs == NULL)
+        return false;
+    pthread_mutex_lock(&b->lock);
+    for (size_t k = 0; k < n; k++)
+        whole |= look_at_layer(b->docs, layers[k], path, is_pick);
+    pthread_mutex_unlock(&b->lock);
+    return whole;
+}
+
+void docs_hand_on(struct build *b, const struct layer *l)
 {
     struct docs_trial *t = b->docs;
-    if (t == NULL)
-        return;
     pthread_mutex_lock(&b->lock);
-    for (size_t i = 0; i < t->n_layers; i++)
-        for (size_t k = 0; k < n; k++)
-            if (layers[k] == t->layers[i].layer && picks(&t->layers[i], path, is_mount))
-                t->gave_up = true;
+    MEM_ROOM(t->handed_on, t->n_handed_on, t->cap_handed_on);
+    t->handed_on[t->n_handed_on++] = l;
     pthread_mutex_unlock(&b->lock);
 }
 

@@ -33,6 +33,8 @@ struct docs_trial {
     struct map *told; /* changes, as shown */
     struct docs_layer *layers;
     size_t n_layers, cap_layers;
+    const struct layer **handed_on; /* of steps that took all of it from another stage */
+    size_t n_handed_on, cap_handed_on;
     bool gave_up; /* something is picked out of what was left out */
 };
 
@@ -40,11 +42,15 @@ struct docs_trial {
 bool docs_answer(struct step *s, struct answer *ret);
 /*
  * Files of another stage or image that a step takes, at and below path (resolved, no leading
- * slash): the trial gives up when documentation that was left out is picked out of them.
- * is_mount: any that is shown counts. Nothing to do outside of a trial.
+ * slash): the trial gives up when documentation that was left out is picked out of them; or taken
+ * from a stage that has it from another one, for then nobody knows its places. is_pick: any that is
+ * taken counts. True: all that a COPY brought is taken, documentation with it. Nothing to do
+ * outside of a trial.
  */
-void docs_check_taken(struct build *b, const struct layer *const *layers, size_t n,
-                      const char *path, bool is_mount);
+bool docs_check_taken(struct build *b, const struct layer *const *layers, size_t n,
+                      const char *path, bool is_pick);
+/* The layer of a step for which that was true. */
+void docs_hand_on(struct build *b, const struct layer *l);
 /*
  * Walks the stages of b, which are planned. *ret_skipped: the image of the last good build is the
  * result; the target's state is that image's, and ret_config and ret its configuration. Else the

@@ -198,23 +198,26 @@ static char *shown_source(void *arg, const char *path)
     return o != NULL ? str_dup(o->path) : NULL;
 }
 
-/* skip_docs.h: what is taken of another stage. */
-static void check_docs(struct copy *c)
+/* skip_docs.h: what is taken of another stage; whether that is the whole of a COPY. Who finds by
+ * patterns, or leaves something out, picks. */
+static bool takes_docs(struct copy *c)
 {
-    const struct strv *sources = &c->i->copy.sources;
-    for (size_t k = 0; c->st->b->docs != NULL && k < sources->n; k++) {
+    const struct instr_copy *x = &c->i->copy;
+    bool whole = false;
+    for (size_t k = 0; c->st->b->docs != NULL && c->from.layers != NULL && k < x->sources.n; k++) {
         struct err ignored = ERR_INIT;
-        AUTO(mem_free) char *clean = copy_clean(sources->v[k]);
+        AUTO(mem_free) char *clean = copy_clean(x->sources.v[k]);
         AUTO(mem_free) char *real = NULL;
+        bool magic = glob_has_magic(clean);
         clean[strcspn(clean, "*?[\\")] = '\0';
-        bool magic = glob_has_magic(sources->v[k]); /* picks out, whatever it finds */
-        char *slash = magic ? strrchr(clean, '/') : NULL;
-        if (slash != NULL)
-            *slash = '\0';
-        bool found = c->from.view != NULL &&
-                     view_resolve(c->from.view, clean, true, &real, NULL, &ignored) == 0;
-        docs_check_taken(c->st->b, c->from.layers, c->from.n_layers, found ? real : clean, magic);
+        char *slash = strrchr(clean, '/');
+        if (magic)
+            *(slash != NULL ? slash : clean) = '\0';
+        bool found = view_resolve(c->from.view, clean, true, &real, NULL, &ignored) == 0;
+        whole |= docs_check_taken(c->st->b, c->from.layers, c->from.n_layers, found ? real : clean,
+                                  magic || x->parents || x->exclude.n > 0);
     }
+    return whole;
 }
 
 static const struct step_ops copy_ops = {
@@ -236,7 +239,7 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
     c.plan = plan_new(st->b->store, c.below, c.owner.uid, c.owner.gid, st->b->epoch);
     if (plan_sources(&c, err) < 0 || plan_content_id(c.plan, &id, err) < 0)
         return step_without_key(st, i, c.failed_vertex, err);
-    check_docs(&c);
+    bool whole = takes_docs(&c);
     AUTO(key_free) struct key *k = key_new("copy");
     key_digest(k, "content", &id.d);
     plan_key_links(c.plan, k);
@@ -250,5 +253,8 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
                          .make = make_copy,
                          .arg = &c,
                          .ops = &copy_ops };
-    return step_do(&step, err);
+    int rc = step_do(&step, err);
+    if (rc == 0 && whole && st->state.n_layers > 0)
+        docs_hand_on(st->b, st->state.layers[st->state.n_layers - 1]);
+    return rc;
 }

@@ -204,20 +204,23 @@ static bool is_snapshotter(const json_t *info)
     return false;
 }
 
-bool docker_is_containerd(struct docker *d)
+static int ask_store(struct docker *d, struct err *err)
 {
-    struct err err = ERR_INIT;
+    json_auto_t *info = get_json(d, "/info", "say what it is", err);
+    if (info == NULL)
+        return err->code;
+    d->store = is_snapshotter(info) ? STORE_CONTAINERD : STORE_GRAPH;
+    return 0;
+}
+
+int docker_is_containerd(struct docker *d, bool *ret, struct err *err)
+{
     pthread_mutex_lock(&d->lock);
-    if (d->store == STORE_UNKNOWN) {
-        json_auto_t *info = get_json(d, "/info", "say what it is", &err);
-        if (info != NULL)
-            d->store = is_snapshotter(info) ? STORE_CONTAINERD : STORE_GRAPH;
-        else
-            log_warn("remote", "%s", err.msg);
-    }
-    bool is_containerd = d->store == STORE_CONTAINERD;
+    int rc = d->store == STORE_UNKNOWN ? ask_store(d, err) : 0;
+    if (rc == 0)
+        *ret = d->store == STORE_CONTAINERD;
     pthread_mutex_unlock(&d->lock);
-    return is_containerd;
+    return rc;
 }
 
 /* --- images ----------------------------------------------------------------------------------- */

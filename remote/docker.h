@@ -26,7 +26,8 @@ DEFINE_AUTO(struct docker, docker_free);
  */
 struct docker *docker_open(struct http *h, bool *ret_named, struct err *err) OWNED(docker_free);
 const char *docker_host(const struct docker *d); /* as configured, for messages */
-bool docker_is_containerd(struct docker *d); /* image store: containerd's, else a graph driver's */
+/* Its image store: containerd's, else a graph driver's. Asked once; fails when it does not say. */
+int docker_is_containerd(struct docker *d, bool *ret, struct err *err);
 
 /* GET /images/NAME/json; new reference; ERR_NOT_FOUND when the engine has no such image. */
 json_t *docker_inspect(struct docker *d, const char *name, struct err *err);

@@ -100,6 +100,24 @@ t_an_unreachable_registry_with_a_known_tag_is_no_error() {
     eq first "$(inside cat /seen)"
 }
 
+t_a_tag_that_has_moved_to_what_cannot_be_fetched_is_an_error() {
+    begin
+    build -t t
+    push second
+    local blob
+    blob=$(skopeo --insecure-policy inspect --tls-verify=false "docker://$REGISTRY/app:1" | jq -r '.Layers[-1]')
+    blob=$(find "$W/registry" -path "*blobs*${blob#sha256:}/data")
+    mv "$blob" "$blob.kept"
+    mkdir "$blob" # which the registry can't read
+    later 2
+    build_fails -t t
+    hasnt log 'does not answer'
+    rmdir "$blob"
+    mv "$blob.kept" "$blob"
+    build -t t
+    eq second "$(inside cat /seen)"
+}
+
 t_pull_wants_the_word_of_the_registry() {
     begin
     build -t t

@@ -122,6 +122,34 @@ t_from_finds_an_image_of_an_engine_with_the_containerd_store() {
     from_the_engine ctrd
 }
 
+# An address behind which there is another kind of engine all of a sudden.
+becomes() { # becomes FROM TO
+    engine "$1"
+    local first=${DOCKER_HOST#unix://} second
+    engine "$2"
+    second=${DOCKER_HOST#unix://}
+    [[ $DOCKER_HOST = unix://* && $SHALE_TEST_GRAPH = unix://* ]] || not_here "only engines at unix sockets can change places"
+    app hello
+    ln -s "$first" "$W/engine.sock"
+    DOCKER_HOST=unix://$W/engine.sock "$SHALE" build --progress=plain --load -t "$NAME:1" ctx >out 2>log || fail "$(cat log)"
+    DOCKER_HOST=unix://$first docker image rm -f "$NAME:1" >/dev/null
+    ln -sfn "$second" "$W/engine.sock"
+    DOCKER_HOST=unix://$W/engine.sock "$SHALE" build --progress=plain --load --metadata-file meta -t "$NAME:1" ctx >out 2>log || fail "$(cat log)"
+    eq "$(docker image inspect -f '{{.Id}}' "$NAME:1")" "$(jq -r '."containerimage.digest"' meta)" "what the engine calls the image"
+    docker run --rm --network none "$NAME:1" >theirs
+    has theirs hello
+    DOCKER_HOST=unix://$W/engine.sock "$SHALE" build --progress=plain --load -t "$NAME:1" ctx >out 2>log || fail "$(cat log)"
+    hasnt log 'transferring 2'
+}
+
+t_an_engine_that_gets_the_containerd_store_is_noticed() {
+    becomes graph ctrd
+}
+
+t_an_engine_that_gets_a_graph_driver_is_noticed() {
+    becomes ctrd graph
+}
+
 t_an_engine_that_is_named_and_does_not_answer_is_said() {
     app hello
     local status=0

@@ -131,11 +131,37 @@ t_a_file_that_two_sources_bring_is_documentation_only_when_neither_names_it() {
     first
     echo more >>ctx/README.md
     builds
+    # what a pattern finds is meant
     sed -i 's,^COPY.*,COPY src* * /app/src/,' ctx/Dockerfile
     first
     echo more >>ctx/README.md
-    skips
-    echo more >>ctx/src/b.md
+    builds
+    ln -s README.md ctx/link.txt
+    sed -i 's,^COPY.*,COPY . link.txt /app/,' ctx/Dockerfile
+    first
+    echo more >>ctx/README.md
+    builds
+}
+
+t_a_link_is_no_documentation() {
+    service
+    mkdir ctx/other
+    ln -s ../src ctx/docs/link
+    printf 'WORKDIR /app/docs/link\nRUN pwd -P >/where\n' >>ctx/Dockerfile
+    first
+    ln -sfn ../other ctx/docs/link
+    builds
+}
+
+t_a_file_that_another_source_hid_or_hides_is_no_documentation() {
+    service
+    mkdir ctx/data
+    echo data >ctx/data/README.md
+    sed -i 's,^COPY.*,COPY . data /app/,' ctx/Dockerfile
+    first
+    rm ctx/data/README.md
+    builds
+    echo data >ctx/data/README.md
     builds
 }
 
@@ -265,6 +291,29 @@ END
     first
     echo more >>ctx/README.md
     builds
+    sed -i 's,^COPY --from.*,COPY --from=src --exclude=src /src /d,' ctx/Dockerfile
+    first
+    echo more >>ctx/README.md
+    builds
+}
+
+t_what_goes_through_two_stages_is_no_documentation() {
+    service
+    dockerfile <<'END'
+FROM base:1 AS a
+COPY . /src
+FROM base:1 AS b
+COPY --from=a /src /all
+FROM base:1
+COPY --from=b /all/README.md /usr/README.md
+END
+    first
+    echo more >>ctx/README.md
+    builds
+    sed -i 's,^COPY --from=b.*,RUN --mount=from=b\,source=/all/README.md\,target=/m cat /m >/out,' ctx/Dockerfile
+    first
+    echo more >>ctx/README.md
+    builds
 }
 
 t_what_a_stage_makes_or_hands_on_whole_may_stand_beside_documentation() {
@@ -294,8 +343,12 @@ t_hard_links_beside_documentation_are_another_change() {
 
 t_a_context_of_nothing_but_documentation_is_none() {
     service
+    sed -i '/^RUN/d; s,^COPY.*,COPY --exclude=src . .,' ctx/Dockerfile
+    first
+    echo more >>ctx/README.md
+    builds
     rm -r ctx/src
-    sed -i '/^RUN/d' ctx/Dockerfile
+    sed -i 's,^COPY.*,COPY . .,' ctx/Dockerfile
     first
     echo more >>ctx/README.md
     builds

@@ -280,7 +280,9 @@ static void check_engine(struct docker *d)
     AUTO(source_free) struct source *junk = source_mem("no tar at all", 13);
     assert_true(docker_load(d, junk, &err) < 0);
     assert_non_null(strstr(err.msg, "the Docker engine cannot load the image: "));
-    print_message("%s: containerd %d, '%s'\n", docker_host(d), docker_is_containerd(d), err.msg);
+    bool containerd = false;
+    docker_is_containerd(d, &containerd, &err);
+    print_message("%s: containerd %d, '%s'\n", docker_host(d), containerd, err.msg);
 }
 
 static void real_engines_load_show_save_tag_and_remove(UNUSED void **state)
