@@ -12,6 +12,7 @@ from_stdin() {
 # serve DIR: by HTTP on loopback; sets URL. Ends with the test.
 serve() {
     needs python3
+    : >"$W/http.out" # it is looked at before the server may have opened it
     (cd "$1" && exec python3 -u -m http.server --bind 127.0.0.1 0 >"$W/http.out" 2>"$W/http.log") &
     http_pid=$!
     trap 'kill $http_pid 2>/dev/null || :' EXIT
