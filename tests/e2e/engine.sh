@@ -15,7 +15,8 @@ engine() { # engine graph|ctrd: points DOCKER_HOST there
     docker version >/dev/null 2>version.err || not_here "no answer from $host: $(tail -n 1 version.err)"
     NAME=shale-e2e-$1-$$
     proxy_pid=
-    trap '[ -z "$proxy_pid" ] || kill $proxy_pid 2>/dev/null; docker image rm -f $NAME:1 $NAME:2 $NAME-base:1 >/dev/null 2>&1 || :' EXIT
+    sockets=${sockets:-$(mktemp -d /tmp/shale-e2e.XXXXXX)} # a socket's path is short
+    trap 'rm -rf "$sockets"; [ -z "$proxy_pid" ] || kill $proxy_pid 2>/dev/null; docker image rm -f $NAME:1 $NAME:2 $NAME-base:1 >/dev/null 2>&1 || :' EXIT
 }
 
 # From here on what shale asks the engine and sends it is written to the file sent (engine_proxy.py).
@@ -23,11 +24,11 @@ watched() { # watched [FLAG...]
     [[ $DOCKER_HOST = unix://* ]] || not_here "only an engine at a unix socket can be watched, not $DOCKER_HOST"
     : >sent
     [ -z "$proxy_pid" ] || kill "$proxy_pid"
-    rm -f "$W/proxy.sock"
-    python3 "$PROJECT/tests/e2e/lib/engine_proxy.py" "${DOCKER_HOST#unix://}" "$W/proxy.sock" sent "$@" 2>proxy.err &
+    rm -f "$sockets/proxy.sock"
+    python3 "$PROJECT/tests/e2e/lib/engine_proxy.py" "${DOCKER_HOST#unix://}" "$sockets/proxy.sock" sent "$@" 2>proxy.err &
     proxy_pid=$!
     for _ in $(seq 100); do
-        [ ! -S "$W/proxy.sock" ] || return 0
+        [ ! -S "$sockets/proxy.sock" ] || return 0
         sleep 0.05
     done
     fail "the proxy does not start: $(cat proxy.err)"
@@ -35,7 +36,7 @@ watched() { # watched [FLAG...]
 
 load() { # load [FLAG...]: builds ctx into the engine; what was sent for it alone is in sent
     : >sent
-    DOCKER_HOST=unix://$W/proxy.sock "$SHALE" build --progress=plain --load --iidfile id "$@" ctx >out 2>log ||
+    DOCKER_HOST=unix://$sockets/proxy.sock "$SHALE" build --progress=plain --load --iidfile id "$@" ctx >out 2>log ||
         { sed 's/^/  | /' log >&2; fail "build --load $*"; }
 }
 
@@ -130,15 +131,15 @@ becomes() { # becomes FROM TO
     second=${DOCKER_HOST#unix://}
     [[ $DOCKER_HOST = unix://* && $SHALE_TEST_GRAPH = unix://* ]] || not_here "only engines at unix sockets can change places"
     app hello
-    ln -s "$first" "$W/engine.sock"
-    DOCKER_HOST=unix://$W/engine.sock "$SHALE" build --progress=plain --load -t "$NAME:1" ctx >out 2>log || fail "$(cat log)"
+    ln -s "$first" "$sockets/engine.sock"
+    DOCKER_HOST=unix://$sockets/engine.sock "$SHALE" build --progress=plain --load -t "$NAME:1" ctx >out 2>log || fail "$(cat log)"
     DOCKER_HOST=unix://$first docker image rm -f "$NAME:1" >/dev/null
-    ln -sfn "$second" "$W/engine.sock"
-    DOCKER_HOST=unix://$W/engine.sock "$SHALE" build --progress=plain --load --metadata-file meta -t "$NAME:1" ctx >out 2>log || fail "$(cat log)"
+    ln -sfn "$second" "$sockets/engine.sock"
+    DOCKER_HOST=unix://$sockets/engine.sock "$SHALE" build --progress=plain --load --metadata-file meta -t "$NAME:1" ctx >out 2>log || fail "$(cat log)"
     eq "$(docker image inspect -f '{{.Id}}' "$NAME:1")" "$(jq -r '."containerimage.digest"' meta)" "what the engine calls the image"
     docker run --rm --network none "$NAME:1" >theirs
     has theirs hello
-    DOCKER_HOST=unix://$W/engine.sock "$SHALE" build --progress=plain --load -t "$NAME:1" ctx >out 2>log || fail "$(cat log)"
+    DOCKER_HOST=unix://$sockets/engine.sock "$SHALE" build --progress=plain --load -t "$NAME:1" ctx >out 2>log || fail "$(cat log)"
     hasnt log 'transferring 2'
 }
 
@@ -314,7 +315,7 @@ t_an_engine_that_dies_in_a_load_is_said_and_the_image_stays() {
     watched --die-in-load
     late_copy hello
     local status=0
-    DOCKER_HOST=unix://$W/proxy.sock "$SHALE" build --progress=plain --load -t "$NAME:1" ctx >out 2>log || status=$?
+    DOCKER_HOST=unix://$sockets/proxy.sock "$SHALE" build --progress=plain --load -t "$NAME:1" ctx >out 2>log || status=$?
     eq 1 $status
     eq 1 "$(grep -c '^ERROR: ' log)" "sentences"
     has log "Docker engine"
