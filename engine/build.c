@@ -423,6 +423,8 @@ int engine_build(struct engine *e, const struct build_options *o, struct build_r
 {
     bool lost;
     const struct layer *kept = NULL;
+    if (build_wants_engine(o) && docker_is_likely())
+        engine_warm_up(e);
     int rc = build_once(e, o, &kept, ret, &lost, err);
     for (int i = 0; i < RESTARTS_MAX && lost && cancel_take_back(e->cancel); i++) {
         log_warn("engine", "the store has lost a layer, the build begins again: %s", err->msg);

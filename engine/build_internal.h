@@ -269,6 +269,8 @@ void build_assemble_text(struct build *b, struct state *s, const struct strv *la
 
 /* deliver.c: a build that asks for files only leaves no image behind but those with a name. */
 bool build_wants_image(const struct build_options *o);
+/* deliver.c: whether the image goes into a Docker engine, when there is one. */
+bool build_wants_engine(const struct build_options *o);
 /* deliver.c: tags, engine, outputs, iidfile, metadata. */
 int build_deliver(struct build *b, const struct blob_id *config_id,
                   const struct image_config *config, struct state *s, struct err *err);

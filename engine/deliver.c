@@ -303,6 +303,11 @@ static int write_metadata(const struct delivery *d, struct err *err)
     return file_replace(AT_FDCWD, path, text.data, text.len, 0644, false, err);
 }
 
+bool build_wants_engine(const struct build_options *o)
+{
+    return o->load == LOAD_YES || (o->load == LOAD_AUTO && o->n_outputs == 0);
+}
+
 bool build_wants_image(const struct build_options *o)
 {
     for (size_t i = 0; i < o->n_outputs; i++)
@@ -323,8 +328,7 @@ static int deliver(struct delivery *d, struct err *err)
         if (vertex_close(d->b->e, d->vertex, rc, started, err) < 0)
             return rc;
     }
-    bool automatic = o->load == LOAD_AUTO && o->n_outputs == 0;
-    if ((automatic || o->load == LOAD_YES) && load_engine(d, o->load == LOAD_YES, err) < 0)
+    if (build_wants_engine(o) && load_engine(d, o->load == LOAD_YES, err) < 0)
         return err->code;
     for (size_t i = 0; i < o->n_outputs; i++)
         if (write_output(d, &o->outputs[i], err) < 0)

@@ -6,6 +6,8 @@ void engine_close(struct engine *e)
 {
     if (e == NULL)
         return;
+    if (e->is_warming)
+        pthread_join(e->warming, NULL);
     pool_free(e->pool);
     docker_free(e->docker);
     http_free(e->http);
@@ -64,6 +66,18 @@ struct work *engine_work(struct engine *e, struct err *err)
     struct work *w = e->work;
     pthread_mutex_unlock(&e->lock);
     return w;
+}
+
+static void *warm_up(void *arg UNUSED)
+{
+    http_warm_up();
+    return NULL;
+}
+
+void engine_warm_up(struct engine *e)
+{
+    if (!e->is_warming)
+        e->is_warming = pthread_create(&e->warming, NULL, warm_up, NULL) == 0;
 }
 
 struct docker *engine_docker(struct engine *e, bool *ret_named, struct err *err)

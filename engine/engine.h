@@ -27,6 +27,11 @@ struct pool *engine_pool(struct engine *e);
 /* Made at first use; ERR_* when they cannot be had. Borrowed. */
 struct http *engine_http(struct engine *e) NONNULL;
 struct work *engine_work(struct engine *e, struct err *err);
+/*
+ * A Docker engine will be asked at the end: what that needs is loaded meanwhile, on a thread of its
+ * own. Once, from the thread that opened the engine.
+ */
+void engine_warm_up(struct engine *e);
 /* The Docker engine; ERR_NOT_FOUND when there is none (asked once). *ret_named as docker_open. */
 struct docker *engine_docker(struct engine *e, bool *ret_named, struct err *err);
 

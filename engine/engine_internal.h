@@ -19,6 +19,8 @@ struct engine {
     struct docker *docker;
     bool docker_asked, docker_named;
     struct err docker_err;
+    pthread_t warming;
+    bool is_warming;
 };
 
 #endif

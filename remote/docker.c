@@ -171,6 +171,14 @@ struct docker *docker_open(struct http *h, bool *ret_named, struct err *err)
     return docker_open_at(h, DOCKER_DEFAULT_SOCKET, ret_named, err);
 }
 
+bool docker_is_likely(void)
+{
+    AUTO(docker_place_release) struct docker_place p = { .host = NULL };
+    struct err none = ERR_INIT;
+    bool is_named = false;
+    return docker_place_find(DOCKER_DEFAULT_SOCKET, &p, &is_named, &none) == 0;
+}
+
 /* --- the image store -------------------------------------------------------------------------- */
 
 static json_t *get_json(struct docker *d, const char *path, const char *what, struct err *err)

@@ -25,6 +25,8 @@ DEFINE_AUTO(struct docker, docker_free);
  * said).
  */
 struct docker *docker_open(struct http *h, bool *ret_named, struct err *err) OWNED(docker_free);
+/* Whether docker_open will try to reach one; nobody is asked. */
+bool docker_is_likely(void);
 const char *docker_host(const struct docker *d); /* as configured, for messages */
 /* Its image store: containerd's, else a graph driver's. Asked once; fails when it does not say. */
 int docker_is_containerd(struct docker *d, bool *ret, struct err *err);

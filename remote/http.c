@@ -122,6 +122,12 @@ void http_free(struct http *h)
     mem_free(h);
 }
 
+void http_warm_up(void)
+{
+    struct err later = ERR_INIT; /* who asks for something is told */
+    curl_load(&later);
+}
+
 struct http *http_new(struct cancel *cancel)
 {
     struct http *h = mem_zalloc(sizeof(*h));

@@ -30,6 +30,8 @@ void http_free(struct http *h);
 DEFINE_AUTO(struct http, http_free);
 /* cancel is borrowed and may be NULL. */
 struct http *http_new(struct cancel *cancel) OWNED(http_free) NONNULL;
+/* Loads what the first request would have to wait for. Any thread. */
+void http_warm_up(void);
 const char *http_library(struct err *err); /* libcurl's version */
 
 struct http_request {
