@@ -91,6 +91,7 @@ static int use_answer(struct step *s, const struct answer *a)
     take_result(s, a->layer, a->record.made_s);
     s->report->answer = STEP_CACHED;
     s->report->cost_ms = a->record.cost_ms;
+    mem_free(TAKE(s->report->why)); /* another build has made it meanwhile */
     vertex_end(b->e, s->vertex, VERTEX_CACHED, NULL, 0);
     return 0;
 }
