@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define RESTARTS_MAX 32
+#define CHANGES_MAX 3 /* a file that is written all the time ends a build */
 
 void build_result_release(struct build_result *r)
 {
@@ -110,6 +111,15 @@ static int read_globals(struct build *b, struct err *err)
         }
     }
     return epoch_read(b, err);
+}
+
+void build_note_change(struct build *b, const struct context *c, const struct err *err)
+{
+    if (c == NULL || (err->code != ERR_CORRUPT && err->code != ERR_NOT_FOUND))
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->context_changed = true;
+    pthread_mutex_unlock(&b->lock);
 }
 
 /* Stages. */
@@ -383,8 +393,11 @@ static void build_init(struct build *b)
     contexts_init(b);
 }
 
+/* Why a build that failed may well work when it begins again. */
+enum again { AGAIN_NOT, AGAIN_LOST, AGAIN_CHANGED };
+
 static int build_once(struct engine *e, const struct build_options *o, const struct layer **kept,
-                      struct build_result *ret, bool *ret_lost, struct err *err)
+                      struct build_result *ret, enum again *ret_again, struct err *err)
 {
     AUTO(build_release)
     struct build b = {
@@ -396,7 +409,11 @@ static int build_once(struct engine *e, const struct build_options *o, const str
         before_add_not_reached(&b);
     gather_report(&b);
     remember(&b, rc);
-    *ret_lost = rc < 0 && has_lost_layers(&b);
+    *ret_again = AGAIN_NOT;
+    if (rc < 0 && has_lost_layers(&b))
+        *ret_again = AGAIN_LOST;
+    else if (rc < 0 && b.context_changed)
+        *ret_again = AGAIN_CHANGED;
     return rc;
 }
 
@@ -414,24 +431,38 @@ int engine_plan(struct engine *e, const struct build_options *o, struct build_re
     return rc;
 }
 
+/* Restarts so far; false: it has been enough. */
+static bool may_begin_again(enum again why, int restarts[AGAIN_CHANGED + 1])
+{
+    static const int most[] = {
+        [AGAIN_NOT] = 0, [AGAIN_LOST] = RESTARTS_MAX, [AGAIN_CHANGED] = CHANGES_MAX
+    };
+    return restarts[why]++ < most[why];
+}
+
 /*
  * Damage shows when the bytes are needed, and costs the steps that made them: everything else is
- * known when the build begins again. Each time at least one layer has left the store.
+ * known when the build begins again. Each time at least one layer has left the store. So it is with
+ * files of the context that somebody has edited meanwhile: an image is of one state of them.
  */
 int engine_build(struct engine *e, const struct build_options *o, struct build_result *ret,
                  struct err *err)
 {
-    bool lost;
+    static const char *const reasons[] = {
+        [AGAIN_LOST] = "the store has lost a layer", [AGAIN_CHANGED] = "the context has changed"
+    };
+    enum again again;
+    int restarts[AGAIN_CHANGED + 1] = { 0 };
     const struct layer *kept = NULL;
     if (build_wants_engine(o) && docker_is_likely())
         engine_warm_up(e);
-    int rc = build_once(e, o, &kept, ret, &lost, err);
-    for (int i = 0; i < RESTARTS_MAX && lost && cancel_take_back(e->cancel); i++) {
-        log_warn("engine", "the store has lost a layer, the build begins again: %s", err->msg);
+    int rc = build_once(e, o, &kept, ret, &again, err);
+    while (may_begin_again(again, restarts) && cancel_take_back(e->cancel)) {
+        log_warn("engine", "%s, the build begins again: %s", reasons[again], err->msg);
         build_result_release(ret);
         *ret = (struct build_result){ .given_up_vertex = e->n_vertices };
         err_clear(err);
-        rc = build_once(e, o, &kept, ret, &lost, err);
+        rc = build_once(e, o, &kept, ret, &again, err);
     }
     return rc;
 }

@@ -116,6 +116,7 @@ struct build {
     struct map *bases;      /* canonical name and platform -> struct base, of base_images.c */
     /* What was asked for outside -> what it was: one build sees one state of it. fetch_http.c */
     struct map *fetched;
+    bool context_changed; /* between being scanned and read: the build begins again */
     bool is_plan;         /* nothing is fetched or kept */
     bool is_dry;          /* no step is made or shown: a plan, or a trial of skip_docs.h */
     struct digest rules;  /* SHA-256 of the main context's ignore file */
@@ -140,6 +141,11 @@ void vertex_log(struct engine *e, int v, int stream, const char *p, size_t n);
 /* end with what err says: DONE, ERROR or CANCELED. Returns rc. */
 int vertex_close(struct engine *e, int v, int rc, int64_t started_ms, const struct err *err);
 
+/*
+ * build.c: err is why files of c (NULL: no context's) could not be made a layer. When it is that
+ * they have changed since they were scanned, that is noted.
+ */
+void build_note_change(struct build *b, const struct context *c, const struct err *err);
 /* build.c: packs the layer's blob in the background when the image will have it. */
 void build_pack(struct build_stage *st, const struct layer *l);
 /* Number of the stage that --from=X means before stage `before`; -1: none. */

@@ -184,7 +184,10 @@ int files_identify(struct files *f, const char *path, struct content_id *ret, st
 static const struct layer *make_shown(void *arg, struct err *err)
 {
     struct files *f = arg;
-    return plan_make(f->plan, err);
+    const struct layer *l = plan_make(f->plan, err);
+    if (l == NULL)
+        build_note_change(f->b, f->context, err);
+    return l;
 }
 
 static struct listing *foresee_shown(void *arg, struct err *err)

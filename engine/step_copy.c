@@ -180,7 +180,10 @@ static int make_copy(struct step *s, const struct layer **ret, struct err *err)
     if (copy_unpack_archives(c, err) < 0)
         return err->code;
     *ret = plan_make(c->plan, err);
-    return *ret == NULL ? err->code : 0;
+    if (*ret != NULL)
+        return 0;
+    build_note_change(c->st->b, c->from.context, err);
+    return err->code;
 }
 
 /* step_ops. An archive's members are not in the plan before it is unpacked. */
