@@ -1223,8 +1223,11 @@ static void kill_9_of_shale_and_its_helper_leaves_a_cgroup_at_most(void **state)
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     assert_int_equal(wait_for_none(b->path), 0);
-    assert_true(count_cgroups(tag) > 0);
-    sh_ok(b, "true");
+    /* any run of any shale clears what is left, once the kernel has done with the dead */
+    for (int i = 0; i < 50 && (i == 0 || count_cgroups(tag) > 0); i++) {
+        sh_ok(b, "true");
+        usleep(i * 10000);
+    }
     assert_int_equal(count_cgroups(tag), 0);
 }
 
