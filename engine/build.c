@@ -40,11 +40,16 @@ static void release_stages(struct build *b)
     b->n_stages = 0;
 }
 
+void carried_release(struct carried *c)
+{
+    mem_free(c->made_keys);
+    map_free(c->new_caches);
+}
+
 static void build_release(struct build *b)
 {
     map_free(b->bases);
     map_free(b->fetched);
-    map_free(b->new_caches);
     group_free(b->packing);
     release_stages(b);
     before_release(&b->before);
@@ -54,7 +59,6 @@ static void build_release(struct build *b)
     strv_release(&b->context_wants);
     strv_release(&b->globals);
     mem_free(b->used_keys);
-    mem_free(b->made_keys);
     mem_free(b->epoch_text);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->phase_changed);
@@ -115,7 +119,7 @@ static int read_globals(struct build *b, struct err *err)
 
 void build_note_change(struct build *b, const struct context *c, const struct err *err)
 {
-    if (c == NULL || (err->code != ERR_CORRUPT && err->code != ERR_NOT_FOUND))
+    if (c == NULL || err->code != ERR_CORRUPT)
         return;
     pthread_mutex_lock(&b->lock);
     b->context_changed = true;
@@ -396,12 +400,12 @@ static void build_init(struct build *b)
 /* Why a build that failed may well work when it begins again. */
 enum again { AGAIN_NOT, AGAIN_LOST, AGAIN_CHANGED };
 
-static int build_once(struct engine *e, const struct build_options *o, const struct layer **kept,
+static int build_once(struct engine *e, const struct build_options *o, struct carried *carried,
                       struct build_result *ret, enum again *ret_again, struct err *err)
 {
     AUTO(build_release)
     struct build b = {
-        .e = e, .o = o, .store = e->store, .result = ret, .kept_context = kept, .epoch = -1
+        .e = e, .o = o, .store = e->store, .result = ret, .carried = carried, .epoch = -1
     };
     build_init(&b);
     int rc = build_image(&b, err);
@@ -412,7 +416,7 @@ static int build_once(struct engine *e, const struct build_options *o, const str
     *ret_again = AGAIN_NOT;
     if (rc < 0 && has_lost_layers(&b))
         *ret_again = AGAIN_LOST;
-    else if (rc < 0 && b.context_changed)
+    else if (rc == ERR_CORRUPT && b.context_changed)
         *ret_again = AGAIN_CHANGED;
     return rc;
 }
@@ -420,10 +424,10 @@ static int build_once(struct engine *e, const struct build_options *o, const str
 int engine_plan(struct engine *e, const struct build_options *o, struct build_result *ret,
                 struct err *err)
 {
-    const struct layer *kept = NULL;
+    AUTO(carried_release) struct carried carried = { .context = NULL };
     AUTO(build_release)
     struct build b = {
-        .e = e, .o = o, .store = e->store, .result = ret, .kept_context = &kept, .epoch = -1
+        .e = e, .o = o, .store = e->store, .result = ret, .carried = &carried, .epoch = -1
     };
     build_init(&b);
     int rc = prepare(&b, err) < 0 ? err->code : plan_stages(&b, err);
@@ -453,16 +457,16 @@ int engine_build(struct engine *e, const struct build_options *o, struct build_r
     };
     enum again again;
     int restarts[AGAIN_CHANGED + 1] = { 0 };
-    const struct layer *kept = NULL;
+    AUTO(carried_release) struct carried carried = { .context = NULL };
     if (build_wants_engine(o) && docker_is_likely())
         engine_warm_up(e);
-    int rc = build_once(e, o, &kept, ret, &again, err);
+    int rc = build_once(e, o, &carried, ret, &again, err);
     while (may_begin_again(again, restarts) && cancel_take_back(e->cancel)) {
         log_warn("engine", "%s, the build begins again: %s", reasons[again], err->msg);
         build_result_release(ret);
         *ret = (struct build_result){ .given_up_vertex = e->n_vertices };
         err_clear(err);
-        rc = build_once(e, o, &kept, ret, &again, err);
+        rc = build_once(e, o, &carried, ret, &again, err);
     }
     return rc;
 }

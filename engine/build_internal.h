@@ -87,6 +87,16 @@ struct build_stage {
     struct build_report report; /* of its steps, in order */
 };
 
+/* What one attempt of a build leaves to the next, when it begins again; under build.lock. */
+struct carried {
+    const struct layer *context; /* from standard input, which is read once; NULL: there is none */
+    struct cache_key *made_keys; /* of steps that were made: --no-cache makes each once */
+    size_t n_made, cap_made;
+    struct map *new_caches; /* name of a cache mount -> "busy", "done": run_cache_mount.c */
+};
+void carried_release(struct carried *c);
+DEFINE_AUTO_VALUE(struct carried, carried_release);
+
 struct build {
     struct engine *e;
     const struct build_options *o;
@@ -94,8 +104,7 @@ struct build {
     struct store *store;
     struct dockerfile *df;
     struct contexts *contexts; /* contexts.h */
-    /* A context from standard input, read by the first attempt for those after it. */
-    const struct layer **kept_context;
+    struct carried *carried;
     struct strv context_wants; /* what all needed stages will ask of the main one */
     struct strv globals;       /* "K=V" of ARGs before the first FROM, and the platform's */
     struct platform platform;  /* target */
@@ -110,10 +119,7 @@ struct build {
     struct group *packing;       /* layers being packed in the background */
     struct cache_key *used_keys; /* records that were hit or made */
     size_t n_used, cap_used;
-    struct cache_key *made_keys; /* of steps that this build made: --no-cache makes each once */
-    size_t n_made, cap_made;
-    struct map *new_caches; /* name of a cache mount -> "busy", "done": run_cache_mount.c */
-    struct map *bases;      /* canonical name and platform -> struct base, of base_images.c */
+    struct map *bases; /* canonical name and platform -> struct base, of base_images.c */
     /* What was asked for outside -> what it was: one build sees one state of it. fetch_http.c */
     struct map *fetched;
     bool context_changed; /* between being scanned and read: the build begins again */

@@ -146,7 +146,7 @@ static int open_main_url(struct build *b, struct build_context *c, int *vertex, 
 static int open_stdin(struct build *b, struct build_context *c, int *vertex, int64_t *started,
                       struct err *err)
 {
-    const struct layer **kept = b->kept_context;
+    const struct layer **kept = &b->carried->context;
     if (*kept == NULL)
         *kept = context_tar_layer(b, b->o->context_tar, err);
     else if (layer_get(b->store, &(*kept)->diff_id, err) == NULL)

@@ -248,6 +248,16 @@ static int unpack_member(struct unpack *u, const struct entry *member, struct er
     return plan_replace(u->c->plan, &e, &o, err);
 }
 
+/* Since it was scanned, or it was never what was remembered of it. */
+static int has_changed(struct copy *c, const struct copy_archive *a, struct err *err)
+{
+    err_set(err, ERR_CORRUPT, "'%s' changed while it was unpacked", a->path);
+    if (c->from.context != NULL)
+        context_forget(c->from.context);
+    build_note_change(c->st->b, c->from.context, err);
+    return err->code;
+}
+
 static int unpack_members(struct copy *c, const struct copy_archive *a, struct err *err)
 {
     AUTO(content_free) struct content *content = NULL;
@@ -267,9 +277,7 @@ static int unpack_members(struct copy *c, const struct copy_archive *a, struct e
         if (unpack_member(&u, &e, err) < 0)
             return err->code;
     c->spooled = u.used;
-    if (rc == 0 && !digest_eq(&got, &a->entry.content))
-        return err_set(err, ERR_IO, "'%s' changed while it was unpacked", a->path);
-    return rc;
+    return rc < 0 || digest_eq(&got, &a->entry.content) ? rc : has_changed(c, a, err);
 }
 
 static int unpack_one(struct copy *c, const struct copy_archive *a, struct err *err)

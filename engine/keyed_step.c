@@ -23,8 +23,9 @@ void build_used_key(struct build *b, const struct cache_key *key)
 static void add_made(struct build *b, const struct cache_key *key)
 {
     pthread_mutex_lock(&b->lock);
-    MEM_ROOM(b->made_keys, b->n_made, b->cap_made);
-    b->made_keys[b->n_made++] = *key;
+    struct carried *c = b->carried;
+    MEM_ROOM(c->made_keys, c->n_made, c->cap_made);
+    c->made_keys[c->n_made++] = *key;
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -33,8 +34,8 @@ static bool made_here(struct build *b, const struct cache_key *key)
 {
     bool made = false;
     pthread_mutex_lock(&b->lock);
-    for (size_t i = 0; i < b->n_made && !made; i++)
-        made = digest_eq(&b->made_keys[i].d, &key->d);
+    for (size_t i = 0; i < b->carried->n_made && !made; i++)
+        made = digest_eq(&b->carried->made_keys[i].d, &key->d);
     pthread_mutex_unlock(&b->lock);
     return made;
 }

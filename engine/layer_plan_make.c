@@ -48,8 +48,13 @@ static struct source *spool_source(int fd, uint64_t offset, uint64_t size)
 
 static struct source *open_context(const struct origin *o, struct err *err)
 {
-    int fd = context_open_file(o->context, o->path, err);
-    return fd < 0 ? NULL : source_fd(fd, true);
+    struct stat st;
+    AUTO(fd_close) int fd = context_open_file(o->context, o->path, err);
+    bool other = fd < 0 ? err->code == ERR_NOT_FOUND || err->sys == ELOOP
+                        : fstat(fd, &st) < 0 || !S_ISREG(st.st_mode);
+    if (other)
+        err_set(err, ERR_CORRUPT, "'%s' is no longer the file that it was", o->path);
+    return fd < 0 || other ? NULL : source_fd(TAKE_FD(fd), true);
 }
 
 static struct source *open_layer(struct layer_plan *p, const struct origin *o, struct err *err)
@@ -348,7 +353,7 @@ const struct layer *plan_make(struct layer_plan *p, struct err *err)
     const struct layer *l = b ? layer_make(p->store, b, open_planned, p, err) : NULL;
     if (l == NULL && err->code == ERR_CORRUPT && p->reads_context) {
         forget_contexts(p);
-        err_wrap(err, "a file changed while it was copied (the next build reads all files again)");
+        err_wrap(err, "a file changed while it was copied");
     }
     content_free(p->content);
     p->content = NULL;

@@ -168,10 +168,10 @@ int dockerfile_load(struct engine *e, const struct build_options *o, struct chec
                     int *ret_vertex, struct err *err)
 {
     AUTO(build_result_release) struct build_result result = { .has_image = false };
-    const struct layer *kept = NULL;
+    AUTO(carried_release) struct carried carried = { .context = NULL };
     AUTO(own_release)
     struct build b = {
-        .e = e, .o = o, .store = e->store, .result = &result, .kept_context = &kept, .epoch = -1
+        .e = e, .o = o, .store = e->store, .result = &result, .carried = &carried, .epoch = -1
     };
     pthread_mutex_init(&b.lock, NULL);
     b.fetched = map_new(mem_free);

@@ -59,8 +59,9 @@ static int prepare(struct loading *l, struct err *err)
 {
     const struct image_config *c = l->what->config;
     struct archive_options options = { .docker = true, .names = l->what->names };
-    l->is_containerd = l->memo.is_containerd;
-    if (!l->memo.is_known)
+    if (l->memo.is_known)
+        l->is_containerd = l->memo.is_containerd;
+    else if (!l->is_sure)
         ask_kind(l);
     if (l->is_containerd &&
         image_parts_make(l->e, l->what->config_id, c, &options, &l->parts, err) < 0)

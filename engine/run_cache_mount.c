@@ -86,12 +86,12 @@ static bool is_to_renew(struct build *b, const char *name)
 {
     const char *state;
     pthread_mutex_lock(&b->lock);
-    if (b->new_caches == NULL)
-        b->new_caches = map_new(mem_free);
-    while ((state = map_get(b->new_caches, name)) != NULL && str_eq(state, "busy"))
+    if (b->carried->new_caches == NULL)
+        b->carried->new_caches = map_new(mem_free);
+    while ((state = map_get(b->carried->new_caches, name)) != NULL && str_eq(state, "busy"))
         pthread_cond_wait(&b->phase_changed, &b->lock);
     if (state == NULL)
-        map_set(b->new_caches, name, str_dup("busy"));
+        map_set(b->carried->new_caches, name, str_dup("busy"));
     pthread_mutex_unlock(&b->lock);
     return state == NULL;
 }
@@ -100,9 +100,9 @@ static void has_renewed(struct build *b, const char *name, bool done)
 {
     pthread_mutex_lock(&b->lock);
     if (done)
-        map_set(b->new_caches, name, str_dup("done"));
+        map_set(b->carried->new_caches, name, str_dup("done"));
     else
-        map_del(b->new_caches, name);
+        map_del(b->carried->new_caches, name);
     pthread_cond_broadcast(&b->phase_changed);
     pthread_mutex_unlock(&b->lock);
 }

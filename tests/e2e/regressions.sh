@@ -186,6 +186,28 @@ t_ccache_a_file_that_changes_between_being_hashed_and_copied() {
     eq early "$(inside cat /two/f)"
 }
 
+t_ccache_a_build_that_begins_again_makes_no_step_twice() {
+    mkdir ctx/d
+    echo early >ctx/d/f
+    echo other >ctx/o
+    tar -C ctx -cf ctx/a.tar o
+    printf 'FROM base:1\nCOPY o /o\nRUN %s true\nCOPY d /two\nADD a.tar /a\n' "$gate" | dockerfile
+    local pid status=0
+    "$SHALE" build --progress=plain --load=false --no-cache -t t ctx >out 2>log &
+    pid=$!
+    trap 'open_gate; kill $(jobs -p) 2>/dev/null || :' EXIT
+    wait_for "$pid" log ' started$'
+    echo later >ctx/d/f
+    tar -C ctx -cf ctx/a.tar o d
+    open_gate
+    wait "$pid" || status=$?
+    eq 0 $status "status of the build"
+    has log 'the context has changed, the build begins again: '
+    eq 1 "$(grep -c ' started$' log)" "runs of the step that does not see the files"
+    eq later "$(inside cat /two/f)"
+    eq later "$(inside cat /a/d/f)"
+}
+
 t_ccache_a_file_that_changes_all_the_time_ends_the_build() {
     mkdir ctx/d
     echo 0 >ctx/d/f
