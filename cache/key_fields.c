@@ -43,14 +43,6 @@ const char *key_fields_find(const struct key_fields *f, const char *name, size_t
     return NULL;
 }
 
-size_t key_fields_count(const struct key_fields *f, const char *name)
-{
-    size_t n = 0;
-    for (size_t k = 0; k < f->n; k++)
-        n += str_eq(f->v[k].name, name);
-    return n;
-}
-
 char *key_field_shown(const char *name, const char *value)
 {
     if (value == NULL)

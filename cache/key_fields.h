@@ -24,7 +24,6 @@ DEFINE_AUTO_VALUE(struct key_fields, key_fields_release);
 void key_fields_parse(const char *text, size_t n, struct key_fields *ret);
 /* The value of the i-th field of the name; NULL: there are not so many. */
 const char *key_fields_find(const struct key_fields *f, const char *name, size_t i);
-size_t key_fields_count(const struct key_fields *f, const char *name);
 
 /*
  * A field's value as it may be shown: passwords of URLs and the values of variables whose name

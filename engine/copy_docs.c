@@ -43,11 +43,6 @@ static bool is_about_building(const char *path)
     return str_starts(name, "Dockerfile") || str_ends(name, ".dockerignore");
 }
 
-static bool is_in(const char *path, const char *dir)
-{
-    return *dir == '\0' || path_is_below(path, dir);
-}
-
 struct search {
     const struct docs *d;
     const char *dir;
@@ -57,7 +52,7 @@ struct search {
 static bool is_other_file(void *arg, const struct origin *o)
 {
     const struct search *s = arg;
-    return o->kind == ORIGIN_CONTEXT && is_in(o->path, s->dir) &&
+    return o->kind == ORIGIN_CONTEXT && path_is_below(o->path, s->dir) &&
            !ignore_match(s->d->patterns, o->path) && !is_about_building(o->path);
 }
 
@@ -83,9 +78,9 @@ static bool is_docs_path(struct docs *d, const char *path, bool is_dir)
         return false;
     for (size_t i = 0; i < d->sources.n; i++) {
         const char *source = d->sources.v[i];
-        if (str_eq(source, path) || (is_in(path, source) && !is_broad(d, source)))
+        if (str_eq(source, path) || (path_is_below(path, source) && !is_broad(d, source)))
             return false;
-        broadly = broadly || is_in(path, source);
+        broadly = broadly || path_is_below(path, source);
     }
     return broadly;
 }

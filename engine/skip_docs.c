@@ -99,7 +99,7 @@ bool docs_answer(struct step *s, struct answer *ret)
 
 static bool is_at_or_below(const char *path, const char *dir)
 {
-    return *dir == '\0' || str_eq(path, dir) || path_is_below(path, dir);
+    return str_eq(path, dir) || path_is_below(path, dir);
 }
 
 /* 1: all of what the COPY brought is taken, documentation along with it; -1: some of it is picked

@@ -208,7 +208,7 @@ t_ccache_a_build_that_begins_again_makes_no_step_twice() {
     eq later "$(inside cat /a/d/f)"
 }
 
-t_ccache_a_file_that_changes_all_the_time_ends_the_build() {
+t_ccache_a_file_that_is_written_all_the_time_never_gives_another_image() {
     mkdir ctx/d
     echo 0 >ctx/d/f
     head -c 100000000 /dev/zero >ctx/d/large
