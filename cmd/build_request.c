@@ -2,6 +2,7 @@
 #include "cmd/config.h"
 #include "cmd/csv.h"
 #include "cmd/stdin_source.h"
+#include "cmd/trace_options.h"
 #include "dockerfile/ignore.h"
 #include "engine/context_named.h"
 #include "image/name.h"
@@ -319,25 +320,32 @@ static bool is_on(const char *variable)
 }
 
 /* --skip-docs goes before SHALE_SKIP_DOCS, which goes before the patterns of the configuration. */
-static int take_docs(struct build_options *b, const struct options *o, struct err *err)
+static int take_docs(struct build_options *b, const struct options *o, const struct config *c,
+                     struct err *err)
 {
     static const char *const usual[] = { "*.md",     "*.rst",      "*.adoc",    "docs/**",
                                          "LICENSE*", "CHANGELOG*", ".github/**" };
-    AUTO(config_release) struct config config = { .has_docs = false };
-    if (config_read(&config, err) < 0)
-        return err_wrap(err, "cannot read the configuration");
-    strv_copy(&b->docs, &config.docs);
-    for (size_t i = 0; !config.has_docs && i < ARRAY_LEN(usual); i++)
+    strv_copy(&b->docs, &c->docs);
+    for (size_t i = 0; !c->has_docs && i < ARRAY_LEN(usual); i++)
         strv_add(&b->docs, usual[i]);
     if (option_given(o, "skip-docs"))
         b->skip_docs = option_on(o, "skip-docs");
     else if (is_set("SHALE_SKIP_DOCS"))
         b->skip_docs = is_on("SHALE_SKIP_DOCS");
     else
-        b->skip_docs = config.has_docs;
+        b->skip_docs = c->has_docs;
     b->skip_docs = b->skip_docs && b->docs.n > 0;
     AUTO(ignore_free) struct ignore *patterns = ignore_new(&b->docs, err);
     return patterns != NULL ? 0 : err_wrap(err, "patterns of documentation (docs = ...)");
+}
+
+/* What may also stand in the configuration. */
+static int take_configured(struct build_options *b, const struct options *o, struct err *err)
+{
+    AUTO(config_release) struct config config = { .has_docs = false };
+    if (config_read(&config, err) < 0)
+        return err_wrap(err, "cannot read the configuration");
+    return take_docs(b, o, &config, err) < 0 ? err->code : trace_options_take(b, o, &config, err);
 }
 
 static void take_plain(struct build_options *b, const struct options *o)
@@ -367,7 +375,7 @@ int build_request_make(const struct session *s, const struct options *o, struct 
         take_network(b, option_str(o, "network"), err) < 0 ||
         build_access_take(&r.access, o, b, err) < 0 ||
         take_platform(b, option_list(o, "platform"), err) < 0 || take_outputs(&r, o, err) < 0 ||
-        take_docs(b, o, err) < 0 ||
+        take_configured(b, o, err) < 0 ||
         take_context(&r, s, o->args.v[0], option_str(o, "file"), err) < 0)
         return err_wrap(err, "failed to build"); /* as buildx: not before what is wrong in form */
     *ret = r;

@@ -194,14 +194,15 @@ static void print_step(struct buf *b, const struct explanation *x, const struct 
     load_sides(x, r, &s);
     step_report_place(r, b);
     buf_addf(b, " %s\n%s", text, step_answer_name(r->answer));
-    bool was_made = r->answer == STEP_CACHED || r->answer == STEP_MADE;
-    if (was_made && r->cost_ms >= 0) {
-        buf_adds(b, r->answer == STEP_CACHED ? ", took " : " in ");
+    bool is_known = r->answer == STEP_CACHED || r->answer == STEP_REUSED;
+    if ((is_known || r->answer == STEP_MADE) && r->cost_ms >= 0) {
+        buf_adds(b, is_known ? ", took " : " in ");
         step_table_seconds(b, r->cost_ms);
     }
-    if (r->why != NULL || r->change != NULL) {
-        AUTO(mem_free) char *why = step_table_text(r->why ? r->why : r->change, 0);
-        buf_addf(b, ": %s", why);
+    const char *why = r->reused ? r->reused : r->why ? r->why : r->change;
+    if (why != NULL) {
+        AUTO(mem_free) char *shown = step_table_text(why, 0);
+        buf_addf(b, ": %s", shown);
     }
     buf_addc(b, '\n');
     print_fields(b, x, &s);

@@ -25,7 +25,7 @@ static void print_sum(struct buf *b, const struct build_result *r)
 {
     size_t make = build_report_count(&r->report, STEP_TO_MAKE);
     size_t undecided = build_report_count(&r->report, STEP_UNDECIDED);
-    size_t known = build_report_count(&r->report, STEP_CACHED);
+    size_t known = build_report_known(&r->report);
     int64_t cost = cost_of(&r->report);
     const char *known_all = r->is_up_to_date ? "nothing to do" : "every step is known";
     if (r->is_up_to_date || r->reason != NULL)

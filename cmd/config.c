@@ -13,6 +13,9 @@
 void config_release(struct config *c)
 {
     strv_release(&c->docs);
+    mem_free(c->trace);
+    mem_free(c->trace_max_age);
+    mem_free(c->trace_sample);
 }
 
 /* Words between blanks. */
@@ -28,11 +31,43 @@ static int take_docs(struct config *c, const char *value, struct err *err UNUSED
     return 0;
 }
 
+/* One value without the blanks around it; what it may be is not known here. */
+static void take_text(char **ret, const char *value)
+{
+    value += strspn(value, BLANKS);
+    size_t n = strlen(value);
+    while (n > 0 && strchr(BLANKS, value[n - 1]) != NULL)
+        n--;
+    mem_free(*ret);
+    *ret = str_ndup(value, n);
+}
+
+static int take_trace(struct config *c, const char *value, struct err *err UNUSED)
+{
+    take_text(&c->trace, value);
+    return 0;
+}
+
+static int take_trace_max_age(struct config *c, const char *value, struct err *err UNUSED)
+{
+    take_text(&c->trace_max_age, value);
+    return 0;
+}
+
+static int take_trace_sample(struct config *c, const char *value, struct err *err UNUSED)
+{
+    take_text(&c->trace_sample, value);
+    return 0;
+}
+
 static const struct {
     const char *key;
     int (*take)(struct config *c, const char *value, struct err *err);
 } keys[] = {
     { "docs", take_docs },
+    { "trace", take_trace },
+    { "trace-max-age", take_trace_max_age },
+    { "trace-sample", take_trace_sample },
 };
 
 static int take_line(struct config *c, char *line, const char *name, int number, struct err *err)

@@ -15,8 +15,9 @@
 #include "base/err.h"
 
 struct config {
-    bool has_docs;    /* "docs = ..." is there: */
-    struct strv docs; /* its patterns; none switch skipping off */
+    bool has_docs;                              /* "docs = ..." is there: */
+    struct strv docs;                           /* its patterns; none switch skipping off */
+    char *trace, *trace_max_age, *trace_sample; /* as written; NULL: not there */
 };
 void config_release(struct config *c);
 DEFINE_AUTO_VALUE(struct config, config_release);

@@ -160,6 +160,9 @@ static void end(struct display *d, struct vertex *v)
     case VERTEX_CACHED:
         buf_addf(&d->out, "#%d CACHED\n", v->number);
         break;
+    case VERTEX_REUSED:
+        buf_addf(&d->out, "#%d REUSED (%s)\n", v->number, v->message != NULL ? v->message : "");
+        break;
     case VERTEX_ERROR:
         buf_addf(&d->out, "#%d ERROR: %s\n", v->number, v->message != NULL ? v->message : "");
         break;

@@ -57,7 +57,7 @@ static void print_vertex(struct display *d, const struct vertex *v)
     set_time(o, "started", v->started);
     if (v->ended) {
         set_time(o, "completed", v->completed);
-        if (v->how == VERTEX_CACHED)
+        if (v->how == VERTEX_CACHED || v->how == VERTEX_REUSED)
             json_object_set_new(o, "cached", json_true());
         if (v->how == VERTEX_ERROR)
             set_str(o, "error", v->message != NULL ? v->message : "failed");
@@ -141,8 +141,11 @@ static void begin(struct display *d, struct vertex *v)
     print_vertex(d, v);
 }
 
+/* BuildKit knows no reuse: it is a cached vertex with a note. */
 static void end(struct display *d, struct vertex *v)
 {
+    if (v->how == VERTEX_REUSED && v->message != NULL)
+        on_note(d, v, v->message);
     print_vertex(d, v);
 }
 

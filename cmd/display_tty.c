@@ -89,13 +89,20 @@ static void add_statuses(struct picture *p, const struct vertex *v, int64_t now)
     }
 }
 
+static void add_note(struct picture *p, const struct vertex *v, const char *text)
+{
+    struct row *r = add_row(p, str_printf(PREFIX "=> %s", text));
+    r->color = v->ended ? BLUE : NULL;
+    r->ended = v->ended;
+}
+
+/* Of a reused step, what it looked at is one more. */
 static void add_notes(struct picture *p, const struct vertex *v)
 {
-    for (size_t i = 0; i < v->notes.n; i++) {
-        struct row *r = add_row(p, str_printf(PREFIX "=> %s", v->notes.v[i]));
-        r->color = v->ended ? BLUE : NULL;
-        r->ended = v->ended;
-    }
+    for (size_t i = 0; i < v->notes.n; i++)
+        add_note(p, v, v->notes.v[i]);
+    if (v->ended && v->how == VERTEX_REUSED && v->message != NULL)
+        add_note(p, v, v->message);
 }
 
 /* All are about the Dockerfile, which the first vertex reads. */
@@ -116,10 +123,8 @@ static void add_warnings(struct picture *p, const struct display *d, bool ended)
 static void add_vertex(struct picture *p, const struct vertex *v, int64_t now)
 {
     static const char *const marks[] = {
-        [VERTEX_DONE] = "",
-        [VERTEX_CACHED] = "CACHED ",
-        [VERTEX_ERROR] = "ERROR ",
-        [VERTEX_CANCELED] = "CANCELED ",
+        [VERTEX_DONE] = "",        [VERTEX_CACHED] = "CACHED ",     [VERTEX_REUSED] = "REUSED ",
+        [VERTEX_ERROR] = "ERROR ", [VERTEX_CANCELED] = "CANCELED ",
     };
     struct row *r = add_row(p, str_printf(PREFIX "%s%s", v->ended ? marks[v->how] : "", v->name));
     r->timer = timer_text(v->ended ? v->ms : now - v->start_ms);

@@ -34,8 +34,10 @@ void step_table(struct buf *b, const struct build_report *r, bool whole)
         step_report_place(s, &place);
         strv_take(&cells, buf_take(&place));
         strv_take(&cells, step_table_text(s->text, whole ? 0 : TEXT_SHOWN));
-        strv_add(&cells, step_answer_name(s->answer));
-        strv_take(&cells, step_table_text(s->why ? s->why : "", 0));
+        bool is_reused = s->answer == STEP_REUSED;
+        const char *why = is_reused ? s->reused : s->why;
+        strv_add(&cells, is_reused ? "REUSED" : step_answer_name(s->answer));
+        strv_take(&cells, step_table_text(why != NULL ? why : "", 0));
     }
     table_add(b, &cells, ARRAY_LEN(heads));
 }

@@ -129,6 +129,13 @@ void run_device_release(struct run_device *d);
 DEFINE_AUTO_VALUE(struct run_device, run_device_release);
 int run_device_parse(const char *spec, struct run_device *ret, struct err *err);
 
+/*
+ * "# shale: WORD ..." among the comment lines above a RUN: "trace=off" and "trace=on", of which the
+ * last counts. Words that are neither are added to unknown (may be NULL).
+ */
+#define RUN_DIRECTIVE "shale:"
+bool run_directive_trace_off(const struct strv *comments, struct strv *unknown);
+
 enum run_network { RUN_NETWORK_DEFAULT, RUN_NETWORK_NONE, RUN_NETWORK_HOST };
 
 struct instr_run {
@@ -141,6 +148,7 @@ struct instr_run {
     size_t n_devices;
     enum run_network network;
     bool insecure;          /* --security=insecure */
+    bool trace_off;         /* "# shale: trace=off" above */
     struct strv flags_used; /* names, in order of use, each once */
 };
 

@@ -385,6 +385,7 @@ static int parse_run(const struct ast_node *node, struct instr *ret, struct err 
     flags_names(&node->flags, &run->flags_used);
     set_cmdline(node, &run->cmd);
     set_run_files(node, &run->files);
+    run->trace_off = run_directive_trace_off(&node->comments, NULL);
     flags_list(&node->flags, "mount", &run->mount_specs);
     if (parse_devices(node, run, err) < 0)
         return err->code;

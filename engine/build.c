@@ -208,6 +208,26 @@ void build_pack(struct build_stage *st, const struct layer *l)
     group_run(b->packing, pack_layer, p);
 }
 
+/* A word that was meant for us and that we do not know is said, and means nothing. */
+static void warn_directives(const struct build *b)
+{
+    const struct progress *p = b->e->progress;
+    for (size_t s = 0; p != NULL && p->warning != NULL && s < b->df->n_stages; s++)
+        for (size_t k = 0; k < b->df->stages[s].n_instrs; k++) {
+            const struct instr *i = b->df->stages[s].instrs[k];
+            AUTO(strv_release) struct strv unknown = STRV_INIT;
+            if (i->kind == INSTR_RUN)
+                run_directive_trace_off(&i->comments, &unknown);
+            for (size_t w = 0; w < unknown.n; w++) {
+                AUTO(mem_free)
+                char *text = str_printf("\"# " RUN_DIRECTIVE "\" knows trace=off and trace=on, "
+                                        "not '%s'",
+                                        unknown.v[w]);
+                p->warning(p->arg, "ShaleDirective", text, i->line, i->line_end);
+            }
+        }
+}
+
 /* What the target's stages are to be: read, parsed, and the contexts and variables they need. */
 static int prepare(struct build *b, struct err *err)
 {
@@ -216,7 +236,10 @@ static int prepare(struct build *b, struct err *err)
         return err->code;
     const struct buf *text = &b->result->dockerfile;
     b->df = dockerfile_parse(buf_str(text), text->len, err);
-    if (b->df == NULL || contexts_open_main(b, path, err) < 0)
+    if (b->df == NULL)
+        return err->code;
+    warn_directives(b);
+    if (contexts_open_main(b, path, err) < 0)
         return err->code;
     return read_globals(b, err) < 0 || build_plan_stages(b, err) < 0 ? err->code : 0;
 }
@@ -324,7 +347,7 @@ bool build_all_known(const struct build *b)
 {
     for (size_t i = 0; i < b->n_stages; i++) {
         const struct build_report *r = &b->stages[i].report;
-        if (build_report_count(r, STEP_CACHED) != r->n)
+        if (build_report_known(r) != r->n)
             return false;
     }
     return true;

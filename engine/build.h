@@ -35,6 +35,8 @@ struct build_ssh {
     struct strv paths; /* one agent socket, or private keys; none: $SSH_AUTH_SOCK */
 };
 
+#define TRACE_MAX_AGE_S (7 * 24 * 3600) /* the usual trace_max_age_s */
+
 /* Borrowed for the call. Start it zeroed. */
 struct build_options {
     const char *context;        /* directory, URL or git repository; NULL: none, or context_tar */
@@ -71,8 +73,15 @@ struct build_options {
      * that these patterns match, as those of an ignore file), its image is the result.
      */
     bool skip_docs;
-    struct strv docs;     /* ignore.h's language */
-    bool normalize_modes; /* of files in directories of this machine: as git keeps them */
+    struct strv docs; /* ignore.h's language */
+    /*
+     * What a RUN looked at (cache/questions.h): OFF neither watches nor uses what was watched,
+     * VERIFY runs a step all the same where it could be reused, and compares.
+     */
+    enum build_trace { TRACE_ON, TRACE_OFF, TRACE_VERIFY } trace;
+    unsigned trace_sample;   /* percent of reuses that are verified so, now and then */
+    int64_t trace_max_age_s; /* of traces of steps that could use the network; 0: not used at all */
+    bool normalize_modes;    /* of files in directories of this machine: as git keeps them */
     enum build_load { LOAD_AUTO /* when an engine answers */, LOAD_YES, LOAD_NO } load;
     const struct build_output *outputs;
     size_t n_outputs;

@@ -195,6 +195,7 @@ struct step {
     int (*make)(struct step *s, const struct layer **ret, struct err *err);
     void *arg;
     const struct step_ops *ops;
+    bool copies;                /* as step_report.copies */
     struct step_report *report; /* of its stage; set by step_do */
     struct buf fields;          /* the key's text; set and released by step_do */
 };

@@ -255,6 +255,7 @@ int step_do(struct step *s, struct err *err)
     AUTO(mem_free) char *name = stage_vertex_name(s->st, s->i);
     s->report = step_report_begin(s->st, s->i, name);
     s->report->kind = str_dup(s->ops != NULL ? s->ops->kind : NULL);
+    s->report->copies = s->copies;
     s->report->has_key = true;
     s->report->key = key;
     s->vertex = b->is_dry ? 0 : vertex_begin(b->e, "%s", name);

@@ -11,7 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum vertex_end { VERTEX_DONE, VERTEX_CACHED, VERTEX_ERROR, VERTEX_CANCELED };
+enum vertex_end {
+    VERTEX_DONE,
+    VERTEX_CACHED,
+    VERTEX_REUSED, /* not the same step, but nothing that it looked at has changed */
+    VERTEX_ERROR,
+    VERTEX_CANCELED,
+};
 
 struct progress {
     void *arg;
@@ -23,7 +29,7 @@ struct progress {
                    int done);
     /* One line about the vertex for the user: why it hit or missed. */
     void (*note)(void *arg, int vertex, const char *text);
-    /* message: of the error, else NULL. ms: its own duration. */
+    /* message: of the error; REUSED: what it looked at; else NULL. ms: its own duration. */
     void (*end)(void *arg, int vertex, enum vertex_end how, const char *message, int64_t ms);
     /* A build warning about lines line..line_end; line 0: none. */
     void (*warning)(void *arg, const char *rule, const char *text, int line, int line_end);

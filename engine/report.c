@@ -7,6 +7,7 @@
 static const char *const answers[] = {
     [STEP_NOT_REACHED] = "not reached",
     [STEP_CACHED] = "cached",
+    [STEP_REUSED] = "reused",
     [STEP_MADE] = "made",
     [STEP_TO_MAKE] = "make",
     [STEP_UNDECIDED] = "undecided",
@@ -34,6 +35,7 @@ static void step_report_free(struct step_report *s)
     mem_free(s->source);
     mem_free(s->change);
     mem_free(s->why);
+    mem_free(s->reused);
     mem_free(s->fields);
     mem_free(s);
 }
@@ -76,6 +78,11 @@ size_t build_report_count(const struct build_report *r, enum step_answer a)
     return n;
 }
 
+size_t build_report_known(const struct build_report *r)
+{
+    return build_report_count(r, STEP_CACHED) + build_report_count(r, STEP_REUSED);
+}
+
 void step_report_place(const struct step_report *s, struct buf *b)
 {
     buf_addf(b, "[%s%s%d/%d]", s->stage, *s->stage ? " " : "", s->number, s->total);
@@ -103,6 +110,7 @@ json_t *step_report_json(const struct step_report *s)
     set_str(o, "kind", s->kind);
     set_str(o, "instruction", s->text);
     set_str(o, "why", s->why);
+    set_str(o, "reused", s->reused);
     set_str(o, "change", s->change);
     set_key(o, "key", s->has_key, &s->key);
     set_key(o, "before", s->has_before, &s->before);
@@ -147,6 +155,7 @@ static int read_step(const json_t *o, struct step_report *s, struct err *err)
     s->line = (int)json_get_int(o, "line", 0);
     s->kind = str_dup(json_get_str(o, "kind"));
     s->why = str_dup(json_get_str(o, "why"));
+    s->reused = str_dup(json_get_str(o, "reused"));
     s->change = str_dup(json_get_str(o, "change"));
     s->fields = str_dup(json_get_str(o, "fields"));
     s->has_key = get_key(o, "key", &s->key);

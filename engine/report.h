@@ -19,13 +19,14 @@
 enum step_answer {
     STEP_NOT_REACHED, /* the build ended before */
     STEP_CACHED,      /* known */
+    STEP_REUSED,      /* known, although its key is new: nothing that it looked at has changed */
     STEP_MADE,        /* made by this build */
     STEP_TO_MAKE,     /* a plan: would be made */
     STEP_UNDECIDED,   /* a plan: known only when another step has been made */
     STEP_FAILED,
 };
 
-/* "cached", "made", "make", "undecided", "failed", "not reached". */
+/* "cached", "reused", "made", "make", "undecided", "failed", "not reached". */
 const char *step_answer_name(enum step_answer a);
 
 struct step_report {
@@ -42,8 +43,12 @@ struct step_report {
     struct cache_key before; /* of the same step in the build before */
     char *change;            /* how the two differ, one line; NULL: they do not, or nobody knows */
     char *why;               /* it is not cached; NULL: nobody knows */
+    char *reused;            /* what a reused step looked at, one line; else NULL */
     int64_t cost_ms;         /* what it took when it was made; -1: not known */
     char *fields;            /* the key's text of a step that no record has (it failed), or NULL */
+    /* Its layer holds files copied from a context, a stage or an image: what a RUN above it is
+     * watched over. Not kept. */
+    bool copies;
 };
 
 struct build_report {
@@ -59,6 +64,8 @@ struct step_report *build_report_add(struct build_report *r) NONNULL;
 void build_report_move(struct build_report *dst, struct build_report *from);
 
 size_t build_report_count(const struct build_report *r, enum step_answer a);
+/* Those whose result is here: cached or reused. */
+size_t build_report_known(const struct build_report *r);
 
 /* "[build 2/5]" */
 void step_report_place(const struct step_report *s, struct buf *b);

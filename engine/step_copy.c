@@ -223,6 +223,15 @@ static bool takes_docs(struct copy *c)
     return whole;
 }
 
+/* What is fetched is a file of its own, not one of ours that somebody copied. */
+static bool is_local(const struct instr *i)
+{
+    for (size_t k = 0; i->kind == INSTR_ADD && k < i->copy.sources.n; k++)
+        if (copy_is_remote(i->copy.sources.v[k]))
+            return false;
+    return true;
+}
+
 static const struct step_ops copy_ops = {
     .kind = "copy", .foresee = foresee_copy, .shown_path = shown_source, .is_docs = copy_is_docs
 };
@@ -255,7 +264,8 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
                          .created_by = buf_str(&created_by),
                          .make = make_copy,
                          .arg = &c,
-                         .ops = &copy_ops };
+                         .ops = &copy_ops,
+                         .copies = is_local(i) };
     int rc = step_do(&step, err);
     if (rc == 0 && whole && st->state.n_layers > 0)
         docs_hand_on(st->b, st->state.layers[st->state.n_layers - 1]);

@@ -26,7 +26,7 @@ dir=$(mktemp -d "${SHALE_TEST_DIR:-/var/tmp}/shale-cli.XXXXXX") || exit 1
 trap '[ -n "${KEEP:-}" ] || rm -rf "$dir"' EXIT
 
 clean_environment() {
-    unset "${!DOCKER_@}" "${!BUILDKIT_@}" "${!BUILDX_@}" "${!SHALE_LOG@}" SOURCE_DATE_EPOCH NO_COLOR
+    unset "${!DOCKER_@}" "${!BUILDKIT_@}" "${!BUILDX_@}" "${!SHALE_LOG@}" "${!SHALE_TRACE@}" SOURCE_DATE_EPOCH NO_COLOR
     unset XDG_DATA_HOME XDG_CONFIG_HOME http_proxy https_proxy HTTP_PROXY HTTPS_PROXY no_proxy NO_PROXY
     export LC_ALL=C TERM=dumb SHALE CASES=$cases HOME=$dir/home DOCKER_CONFIG=$dir/home/.docker
     export DOCKER_HOST=unix://$dir/no-engine

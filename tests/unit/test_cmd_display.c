@@ -91,6 +91,14 @@ static void plain_lines_have_buildkits_shapes(void **state UNUSED)
                             "#3 CACHED\n");
 }
 
+static void plain_says_what_a_reused_step_looked_at(void **state UNUSED)
+{
+    struct screen s = open_screen(DISPLAY_PLAIN);
+    s.p->begin(s.p->arg, 1, "[2/2] RUN x");
+    s.p->end(s.p->arg, 1, VERTEX_REUSED, "read 1 of 656 copied files", 0);
+    assert_shown(&s, HEADER "\n#1 [2/2] RUN x\n#1 REUSED (read 1 of 656 copied files)\n");
+}
+
 static void plain_vertices_do_not_mix_their_lines(void **state UNUSED)
 {
     struct screen s = open_screen(DISPLAY_PLAIN);
@@ -201,6 +209,8 @@ static void quiet_shows_nothing(void **state UNUSED)
     log_text(&s, 1, "x\n");
     s.p->warning(s.p->arg, "R", "w", 1, 1);
     s.p->end(s.p->arg, 1, VERTEX_ERROR, "x", 0);
+    s.p->begin(s.p->arg, 2, "b");
+    s.p->end(s.p->arg, 2, VERTEX_REUSED, "read nothing", 0);
     assert_shown(&s, "");
 }
 
@@ -237,6 +247,22 @@ static void raw_json_lines_are_solve_statuses(void **state UNUSED)
     assert_non_null(json_get_str(e, "completed"));
 }
 
+static void raw_json_has_a_reused_step_as_a_cached_one_with_a_note(void **state UNUSED)
+{
+    struct screen s = open_screen(DISPLAY_RAWJSON);
+    s.p->begin(s.p->arg, 1, "RUN x");
+    s.p->end(s.p->arg, 1, VERTEX_REUSED, "read 1 of 656", 0);
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    close_screen(&s, &b);
+    json_auto_t *note = line_of(&b, 1), *end = line_of(&b, 2);
+    json_t *n = json_array_get(json_get_arr(note, "notes"), 0);
+    json_t *e = json_array_get(json_get_arr(end, "vertexes"), 0);
+    assert_string_equal(json_get_str(n, "text"), "read 1 of 656");
+    assert_string_equal(json_get_str(n, "vertex"), json_get_str(e, "digest"));
+    assert_true(json_is_true(json_object_get(e, "cached")));
+    assert_null(json_get_str(e, "error"));
+}
+
 /* The last picture in what was written: from the last cursor-hiding on. */
 static const char *last_picture(const char *text)
 {
@@ -270,6 +296,20 @@ static void the_live_table_ends_with_every_row(void **state UNUSED)
         " => => transferring dockerfile: 180B                                       Ts\033[K\n"
         " => [1/2] RUN a long command line that certainly does not fit in 80 colu  Ts\033[K\n"
         " => CACHED [2/2] COPY a b                                                  Ts\033[K\n"
+        "\033[J\033[?25h");
+}
+
+static void the_live_table_says_what_a_reused_step_looked_at(void **state UNUSED)
+{
+    struct screen s = open_screen(DISPLAY_TTY);
+    s.p->begin(s.p->arg, 1, "[2/2] RUN x");
+    s.p->end(s.p->arg, 1, VERTEX_REUSED, "read 1 of 656", 0);
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    close_screen(&s, &b);
+    assert_string_equal(
+        strstr(last_picture(buf_str(&b)), " => "),
+        " => REUSED [2/2] RUN x                                                     Ts\033[K\n"
+        " => => read 1 of 656\033[K\n"
         "\033[J\033[?25h");
 }
 
@@ -405,6 +445,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_lines_have_buildkits_shapes),
+        cmocka_unit_test(plain_says_what_a_reused_step_looked_at),
         cmocka_unit_test(plain_vertices_do_not_mix_their_lines),
         cmocka_unit_test(a_failed_vertex_is_shown_again_with_its_last_lines),
         cmocka_unit_test(warnings_are_shown_where_they_are_found_and_at_the_end),
@@ -414,7 +455,9 @@ int main(void)
         cmocka_unit_test(a_broken_off_build_still_shows_what_was_said),
         cmocka_unit_test(quiet_shows_nothing),
         cmocka_unit_test(raw_json_lines_are_solve_statuses),
+        cmocka_unit_test(raw_json_has_a_reused_step_as_a_cached_one_with_a_note),
         cmocka_unit_test(the_live_table_ends_with_every_row),
+        cmocka_unit_test(the_live_table_says_what_a_reused_step_looked_at),
         cmocka_unit_test(the_live_table_of_a_failure_is_followed_by_the_whole_log),
         cmocka_unit_test(a_failed_vertex_leaves_no_colour_behind),
         cmocka_unit_test(what_has_ended_makes_room_for_the_log_of_what_goes_on),

@@ -322,6 +322,44 @@ static void triggers_are_kept_verbatim_and_parsed_later(void **state)
     assert_int_equal(err.line, 0);
 }
 
+static void a_comment_above_a_run_says_whether_it_is_watched(void **state UNUSED)
+{
+    static const struct {
+        const char *text;
+        bool off;
+        const char *unknown; /* the words, with blanks between them */
+    } rows[] = {
+        { "RUN x", false, "" },
+        { "# shale: trace=off\nRUN x", true, "" },
+        { "#shale:trace=off\n# and why\nRUN x", true, "" },
+        { "# shale: trace=on\nRUN x", false, "" },
+        { "# shale: trace=off\n# shale:\t trace=on \nRUN x", false, "" },
+        { "# shale: trace=on  trace=off\nRUN x", true, "" },
+        { "# shale: trace=off\n\nRUN x", true, "" },
+        { "# shale: trace=off\n#\nRUN x", false, "" }, /* an empty comment starts over */
+        { "# Shale: trace=off\nRUN x", false, "" },
+        { "# shale trace=off\nRUN x", false, "" },
+        { "# for shale: trace=off\nRUN x", false, "" },
+        { "# shale: Trace=off trace=offf trace = off\nRUN x", false,
+          "Trace=off trace=offf trace = off" },
+        { "RUN x \\\n# shale: trace=off\n y", false, "" },
+        { "RUN <<E\n# shale: trace=off\nE", false, "" },
+    };
+    for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+        struct err err = ERR_INIT;
+        AUTO(instr_free) struct instr *i = good(rows[k].text);
+        AUTO(instr_free) struct instr *x = expanded(rows[k].text, NULL, &err);
+        AUTO(strv_release) struct strv unknown = STRV_INIT;
+        AUTO(buf_release) struct buf words = BUF_INIT;
+        bool off = run_directive_trace_off(&i->comments, &unknown);
+        for (size_t w = 0; w < unknown.n; w++)
+            buf_addf(&words, "%s%s", w > 0 ? " " : "", unknown.v[w]);
+        if (off != rows[k].off || i->run.trace_off != off || x->run.trace_off != off)
+            fail_msg("%s: %d", rows[k].text, off);
+        assert_string_equal(buf_str(&words), rows[k].unknown);
+    }
+}
+
 static void too_many_stages_are_refused(void **state)
 {
     struct err err = ERR_INIT;
@@ -359,6 +397,7 @@ int main(void)
         cmocka_unit_test(wrong_mounts_are_refused),
         cmocka_unit_test(healthchecks_are_in_nanoseconds),
         cmocka_unit_test(triggers_are_kept_verbatim_and_parsed_later),
+        cmocka_unit_test(a_comment_above_a_run_says_whether_it_is_watched),
         cmocka_unit_test(too_many_stages_are_refused),
         cmocka_unit_test(suggestions_are_within_two_edits),
     };

@@ -33,9 +33,12 @@ static void what_is_written_is_read_back(void **state UNUSED)
     digest_of("k", 1, &s->key.d);
     digest_of("b", 1, &s->before.d);
     add(&r, "", 3, "COPY a b")->fields = str_dup("version: 2\n");
+    struct step_report *reused = add(&r, "", 4, "RUN x");
+    reused->answer = STEP_REUSED;
+    reused->reused = str_dup("read 1 of 656 copied files");
     build_report_write(&r, &text);
     assert_ok(build_report_read(text.data, text.len, &got, &err), &err);
-    assert_int_equal(got.n, 2);
+    assert_int_equal(got.n, 3);
     const struct step_report *x = got.v[0];
     assert_string_equal(x->stage, "build");
     assert_true(x->number == 2 && x->total == 9 && x->line == 7 && x->cost_ms == 12);
@@ -47,7 +50,10 @@ static void what_is_written_is_read_back(void **state UNUSED)
     assert_true(x->has_before && digest_eq(&x->before.d, &s->before.d));
     assert_string_equal(got.v[1]->source, "COPY a b");
     assert_string_equal(got.v[1]->fields, "version: 2\n");
-    assert_true(!got.v[1]->has_key && got.v[1]->cost_ms == -1 && got.v[1]->kind == NULL);
+    assert_int_equal(got.v[2]->answer, STEP_REUSED);
+    assert_string_equal(got.v[2]->reused, "read 1 of 656 copied files");
+    assert_true(!got.v[1]->has_key && got.v[1]->reused == NULL && got.v[1]->cost_ms == -1 &&
+                got.v[1]->kind == NULL);
 }
 
 static void what_is_no_report_is_refused(void **state UNUSED)
@@ -82,6 +88,10 @@ static void steps_are_moved_and_counted(void **state UNUSED)
     assert_int_equal(a.n, 2);
     assert_ptr_equal(a.v[1], kept);
     assert_int_equal(build_report_count(&a, STEP_CACHED), 2);
+    add(&a, "", 3, "C")->answer = STEP_REUSED;
+    add(&a, "", 4, "D")->answer = STEP_MADE;
+    assert_int_equal(build_report_count(&a, STEP_CACHED), 2);
+    assert_int_equal(build_report_known(&a), 3);
     step_report_place(a.v[0], &place);
     step_report_place(a.v[1], &place);
     assert_string_equal(place.data, "[x 1/9][2/9]");
