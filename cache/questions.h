@@ -23,15 +23,20 @@
  * The kinds, ored, with what is compared. The numbers are those of enum observe_kind and of the
  * format.
  *
- * EXIST  type, mode, uid, gid, device number; of a file its size
- * STAT   the same, and of a file its content, which stands for its times
+ * EXIST  type, mode, uid, gid, device number, size (of a link: of its target), how many names it
+ *        has, whether it is opaque
+ * STAT   the same, and its content (of a link: its target), which stands for its times
  * READ   the same as STAT
  * LIST   names and types of what is in the directory
  * LINK   EXIST, and the target
  * XLIST  EXIST, and names of xattrs
  * XATTR  EXIST, and the named xattrs: value, or absence
  * NEG    that it is not there
- * WHOLE  the content id of the layer; path "" and alone in its segment: a layer that enters whole
+ * WHOLE  the content id of the layer, and which names are one file; path "" and alone in its
+ *        segment: a layer that enters whole
+ *
+ * A directory without an entry of its own is there all the same when names below it are, and the
+ * root always is: 0755, 0:0. A whiteout is there.
  */
 enum question_kind {
     QUESTION_EXIST = 1,
@@ -44,8 +49,9 @@ enum question_kind {
     QUESTION_XATTR = 128,
     QUESTION_WHOLE = 256,
 };
-#define QUESTIONS_MAX 4000000u /* of a set */
-#define QUESTION_XATTRS_MAX 32u /* names of xattrs of a set; a run that asks for more is not kept */
+/* Of a set: questions, names of xattrs. A run that asks for more is not kept. */
+#define QUESTIONS_MAX 4000000u
+#define QUESTION_XATTRS_MAX 32u
 
 struct question {
     const char *path;
@@ -66,7 +72,7 @@ void questions_segment(struct questions_builder *b); /* what follows is of the n
  */
 int questions_add(struct questions_builder *b, const char *path, unsigned kinds,
                   const char *const *names, size_t n_names, struct err *err);
-/* Format 1 (docs/precise-run.md): the same questions give the same bytes. */
+/* Format 1 (docs/question-sets.md): the same questions give the same bytes. */
 void questions_write(const struct questions_builder *b, struct buf *ret);
 
 /* ---- reading ---- */
@@ -74,7 +80,7 @@ void questions_write(const struct questions_builder *b, struct buf *ret);
 struct questions;
 void questions_free(struct questions *q);
 DEFINE_AUTO(struct questions, questions_free);
-/* Copies what it needs. ERR_CORRUPT. */
+/* Copies what it needs. ERR_CORRUPT: also what questions_write would have written otherwise. */
 struct questions *questions_open(const void *p, size_t n, struct err *err) OWNED(questions_free);
 size_t questions_segments(const struct questions *q);
 size_t questions_len(const struct questions *q, size_t segment);
@@ -88,8 +94,9 @@ bool questions_find(const struct questions *q, size_t segment, const char *path,
 
 /*
  * Of listings (one for each segment: the layers, lowest first) to all questions: SHA-256 over
- * framed answers, so that it decides. ret_each (may be NULL) gets ANSWER_LEN bytes for each
- * question, in order: enough to tell which answer is another one, and no more.
+ * framed answers, so that it decides, together with the id of the set, for questions are not in it.
+ * ret_each (may be NULL) gets ANSWER_LEN bytes for each question, in order: enough to tell which
+ * answer is another one, and no more.
  */
 #define ANSWER_LEN 8
 void questions_answer(const struct questions *q, const struct listing *const *layers,
@@ -98,7 +105,8 @@ void questions_answer(const struct questions *q, const struct listing *const *la
 /* A question whose answer is another one now. */
 struct broken {
     size_t segment;
-    struct question question; /* borrowed from the set */
+    struct question question; /* borrowed from the set; kinds: those that it may be, of a directory
+                               * LIST or the others */
     bool is_there;            /* now: there is an entry at the path */
 };
 /*
@@ -115,7 +123,11 @@ bool questions_broken(const struct questions *q, const struct listing *const *la
  */
 void broken_text(const struct broken *b, const char *path, struct buf *ret);
 
-/* Whether a change of a layer's files touches any question of that segment: then it was looked at. */
-bool questions_touch(const struct questions *q, size_t segment, const char *path, bool came_or_went);
+/*
+ * Whether a change of a layer's files touches any question of that segment: then it was looked at.
+ * came_or_went: it is new, gone, or of another type. Directories come and go by themselves.
+ */
+bool questions_touch(const struct questions *q, size_t segment, const char *path,
+                     bool came_or_went);
 
 #endif
