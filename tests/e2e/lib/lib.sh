@@ -59,13 +59,13 @@ says() { # says TEXT: the sentence of build_fails has it
     case $sentence in *"$1"*) ;; *) fail "the error says '$sentence', not '$1'" ;; esac
 }
 
-# How the step whose name has the text ended: CACHED, DONE, ERROR, CANCELED; "" when there is no such step.
+# How the step whose name has the text ended: CACHED, REUSED, DONE, ERROR, CANCELED; "" when there is no such step.
 how() {
     awk -v text="$1" '
         $1 !~ /^#[0-9]+$/ { next }
         { rest = substr($0, length($1) + 2) }
         !($1 in seen) { seen[$1] = 1; if (id == "" && rest ~ /^\[/ && index(rest, text)) id = $1 }
-        $1 == id && rest ~ /^(CACHED$|DONE |ERROR|CANCELED)/ { sub(/[: ].*/, "", rest); print rest; exit }' log
+        $1 == id && rest ~ /^(CACHED$|REUSED|DONE |ERROR|CANCELED)/ { sub(/[: ].*/, "", rest); print rest; exit }' log
 }
 
 ran() {
@@ -76,6 +76,11 @@ ran() {
 cached() {
     local step
     for step in "$@"; do eq CACHED "$(how "$step")" "step '$step'"; done
+}
+
+reused() {
+    local step
+    for step in "$@"; do eq REUSED "$(how "$step")" "step '$step'"; done
 }
 
 # Every step of the log but FROM was known.
