@@ -354,6 +354,11 @@ struct entry plan_entry_of(const struct layer_plan *p, const struct planned *x)
     return e;
 }
 
+void plan_keep_times(struct layer_plan *p, const struct listing *before)
+{
+    p->before = before;
+}
+
 int plan_spool(struct layer_plan *p, int workfd, struct err *err)
 {
     if (p->spool_fd < 0)

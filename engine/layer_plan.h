@@ -89,6 +89,11 @@ const struct origin *plan_origin(const struct layer_plan *p, const char *path);
 /* Whether any planned entry has an origin that is so. */
 typedef bool (*plan_origin_fn)(void *arg, const struct origin *o);
 bool plan_any_origin(const struct layer_plan *p, plan_origin_fn is, void *arg);
+/*
+ * What is the same in before keeps the time that it has there (keep_times.h says what that is).
+ * before is borrowed until the layer is made.
+ */
+void plan_keep_times(struct layer_plan *p, const struct listing *before);
 /* Reads the bytes and makes the layer. */
 const struct layer *plan_make(struct layer_plan *p, struct err *err);
 

@@ -35,6 +35,7 @@ struct layer_plan {
     bool reads_context; /* a file of it can change under our hands */
     uint32_t uid, gid;
     int64_t dir_mtime;
+    const struct listing *before; /* plan_keep_times; NULL: times are as they were planned */
     uint16_t dir_mode;
     bool owned; /* new directories do not inherit a group */
     bool hides; /* something planned takes away what was below it */
@@ -77,5 +78,8 @@ void origin_release(struct origin *o);
 bool plan_hides(const struct layer_plan *p, const char *path);
 /* As it will be in the layer; its strings are x's. */
 struct entry plan_entry_of(const struct layer_plan *p, const struct planned *x);
+
+/* keep_times.c: times of what changes, once it is marked. */
+void plan_take_times(struct layer_plan *p);
 
 #endif

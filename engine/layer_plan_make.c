@@ -228,6 +228,7 @@ static struct listing_builder *build_listing(struct layer_plan *p, struct err *e
     AUTO(buf_release) struct buf bytes = BUF_INIT;
     const struct planned *x;
     mark_changes(p);
+    plan_take_times(p);
     TAILQ_FOREACH(x, &p->table.order, order)
     {
         struct entry e = plan_entry_of(p, x);

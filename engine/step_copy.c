@@ -12,6 +12,7 @@
 #include "dockerfile/ignore.h"
 #include "engine/copy_internal.h"
 #include "engine/engine_internal.h"
+#include "engine/keep_times.h"
 #include "engine/skip_docs.h"
 #include <string.h>
 
@@ -179,6 +180,7 @@ static int make_copy(struct step *s, const struct layer **ret, struct err *err)
     struct copy *c = s->arg;
     if (copy_unpack_archives(c, err) < 0)
         return err->code;
+    keep_times(s, c->plan);
     *ret = plan_make(c->plan, err);
     if (*ret != NULL)
         return 0;

@@ -374,6 +374,137 @@ static void all_names_of_a_file_are_touched(void **state)
     assert_int_equal(e.mode, 0600);
 }
 
+/* Stable times. */
+
+static struct entry at_time(struct entry e, int64_t mtime)
+{
+    e.mtime = mtime;
+    e.mtime_ns = 7;
+    return e;
+}
+
+static void put_at(struct place *p, struct entry e, const char *text, int64_t mtime)
+{
+    struct origin o = bytes_of(text);
+    struct entry timed = at_time(e, mtime);
+    timed.mtime_ns = 8;
+    assert_ok(plan_put(p->plan, &timed, &o, &p->err), &p->err);
+}
+
+static void assert_time(const struct listing *l, const char *path, int64_t want)
+{
+    struct entry e;
+    if (!listing_find(l, path, &e))
+        fail_msg("no '%s'", path);
+    if (e.mtime != want || e.mtime_ns != (want < 100 ? 7 : 8))
+        fail_msg("'%s': %lld.%u", path, (long long)e.mtime, e.mtime_ns);
+}
+
+static void what_is_as_it_was_keeps_its_time(void **state)
+{
+    struct place *p = *state;
+    struct entry mode = a_file("d/mode", "m"), owner = a_file("d/owner", "o");
+    AUTO(listing_free)
+    struct listing *before =
+        LISTING(at_time(a_dir("d"), 10), at_time(a_file("d/same", "s"), 11),
+                at_time(a_file("d/edited", "e"), 12), at_time(mode, 13), at_time(owner, 14),
+                at_time(a_link("d/link", "same"), 15), at_time(a_link("d/other", "same"), 16));
+    mode.mode = 0600;
+    owner.uid = 1;
+    put_at(p, a_dir("d"), "", 100);
+    put_at(p, a_file("d/same", "s"), "s", 101);
+    put_at(p, a_file("d/edited", "E"), "E", 102);
+    put_at(p, mode, "m", 103);
+    put_at(p, owner, "o", 104);
+    put_at(p, a_link("d/link", "same"), "", 105);
+    put_at(p, a_link("d/other", "edited"), "", 106);
+    plan_keep_times(p->plan, before);
+    const struct listing *l = make(p);
+    assert_time(l, "d", 10);
+    assert_time(l, "d/same", 11);
+    assert_time(l, "d/edited", 102);
+    assert_time(l, "d/mode", 103);
+    assert_time(l, "d/owner", 104);
+    assert_time(l, "d/link", 15);
+    assert_time(l, "d/other", 106);
+}
+
+static void a_directory_keeps_its_time_with_its_names(void **state)
+{
+    struct place *p = *state;
+    AUTO(listing_free)
+    struct listing *before =
+        LISTING(at_time(a_dir("added"), 10), at_time(a_dir("added/deep"), 11),
+                at_time(a_file("added/deep/f", "f"), 12), at_time(a_dir("gone"), 13),
+                at_time(a_file("gone/f", "f"), 14), at_time(a_file("gone/g", "g"), 15),
+                at_time(a_dir("turned"), 16), at_time(a_file("turned/f", "f"), 17));
+    put_at(p, a_dir("added"), "", 100);
+    put_at(p, a_dir("added/deep"), "", 101);
+    put_at(p, a_file("added/deep/f", "f"), "f", 102);
+    put_at(p, a_file("added/new", "n"), "n", 103);
+    put_at(p, a_dir("gone"), "", 104);
+    put_at(p, a_file("gone/f", "f"), "f", 105);
+    put_at(p, a_dir("turned"), "", 106);
+    put_at(p, a_link("turned/f", "g"), "", 107);
+    plan_keep_times(p->plan, before);
+    const struct listing *l = make(p);
+    assert_time(l, "added", 100);
+    assert_time(l, "added/deep", 11);
+    assert_time(l, "added/deep/f", 12);
+    assert_time(l, "added/new", 103);
+    assert_time(l, "gone", 104);
+    assert_time(l, "gone/f", 14);
+    assert_time(l, "turned", 106);
+    assert_time(l, "turned/f", 107);
+}
+
+static void a_directory_on_the_way_has_the_time_that_it_has_below(void **state)
+{
+    struct place *p = *state;
+    struct entry e;
+    AUTO(listing_free)
+    struct listing *before = LISTING(at_time(a_dir("old"), 10), at_time(a_dir("old/sub"), 11),
+                                     at_time(a_file("old/sub/new", "n"), 12));
+    put_at(p, a_dir("old/sub"), "", 100); /* its own, although there is one below */
+    put_at(p, a_file("old/sub/new", "n"), "n", 101);
+    plan_keep_times(p->plan, before);
+    const struct listing *l = make(p);
+    assert_true(listing_find(l, "old", &e));
+    assert_int_equal(e.mtime, 1234);
+    assert_time(l, "old/sub", 11);
+    assert_time(l, "old/sub/new", 12);
+}
+
+static void files_with_several_names_are_left_alone(void **state)
+{
+    struct place *p = *state;
+    AUTO(listing_free)
+    struct listing *before =
+        LISTING(at_time(a_file("a", "x"), 10), at_time(a_file("b", "x"), 11),
+                at_time(a_file("c", "y"), 12), at_time(a_hardlink("d", "c"), 13));
+    put_at(p, a_file("a", "x"), "x", 100);
+    assert_ok(plan_link(p->plan, "b", "a", false, &p->err), &p->err);
+    put_at(p, a_file("d", "y"), "y", 101);
+    plan_keep_times(p->plan, before);
+    const struct listing *l = make(p);
+    assert_time(l, "a", 100);
+    assert_time(l, "b", 100);
+    assert_time(l, "d", 101);
+}
+
+static void kept_times_change_no_content_id(void **state)
+{
+    struct place *p = *state;
+    struct content_id id;
+    AUTO(listing_free) struct listing *before = LISTING(at_time(a_file("a", "x"), 10));
+    put_at(p, a_file("a", "x"), "x", 100);
+    assert_ok(plan_content_id(p->plan, &id, &p->err), &p->err);
+    plan_keep_times(p->plan, before);
+    const struct listing *l = make(p);
+    assert_time(l, "a", 10);
+    assert_true(digest_eq(&listing_content_id(l)->d, &id.d));
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -398,6 +529,11 @@ int main(void)
         CASE(what_is_below_already_is_not_in_the_layer),
         CASE(a_plan_that_changes_nothing_is_an_empty_layer),
         CASE(links_between_files_that_are_there_are_a_change),
+        CASE(what_is_as_it_was_keeps_its_time),
+        CASE(a_directory_keeps_its_time_with_its_names),
+        CASE(a_directory_on_the_way_has_the_time_that_it_has_below),
+        CASE(files_with_several_names_are_left_alone),
+        CASE(kept_times_change_no_content_id),
         CASE(a_key_tells_names_of_one_file_from_equal_files),
         CASE(all_names_of_a_file_are_touched),
     };
