@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define APPLICATION_ID 0x53484c45 /* "SHLE" */
 #define BUSY_MS 10000
 #define CHECKPOINT_PAGES 4000 /* of the log, after a commit */
@@ -31,6 +31,22 @@
     " name TEXT, report TEXT NOT NULL, good_report TEXT, image BLOB, built_s INTEGER NOT NULL," \
     " seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"                                             \
     "CREATE INDEX last_builds_by_kind ON last_builds(kind, seq);"
+
+/* Since version 3. traces.answer_each and layers: NULL when they were not kept. */
+#define TRACES                                                                               \
+    "CREATE TABLE traces(run BLOB NOT NULL, questions BLOB NOT NULL, answers BLOB NOT NULL," \
+    " answer_each BLOB, key BLOB NOT NULL, layers BLOB, n_files INTEGER NOT NULL,"           \
+    " n_read INTEGER NOT NULL, requests INTEGER NOT NULL, network INTEGER NOT NULL,"         \
+    " made_s INTEGER NOT NULL, used_s INTEGER NOT NULL, hits INTEGER NOT NULL,"              \
+    " used INTEGER NOT NULL, PRIMARY KEY (run, questions, answers)) STRICT, WITHOUT ROWID;"  \
+    "CREATE INDEX traces_by_key ON traces(key);"                                             \
+    "CREATE TABLE trace_reuses(key BLOB PRIMARY KEY, run BLOB NOT NULL,"                     \
+    " questions BLOB NOT NULL, answers BLOB NOT NULL) STRICT, WITHOUT ROWID;"                \
+    "CREATE INDEX trace_reuses_by_run ON trace_reuses(run);"                                 \
+    "CREATE TABLE trace_runs(run BLOB PRIMARY KEY, traced INTEGER NOT NULL,"                 \
+    " wide INTEGER NOT NULL, untraced INTEGER NOT NULL, hits INTEGER NOT NULL,"              \
+    " requests INTEGER NOT NULL, not_reproducible INTEGER NOT NULL) STRICT, WITHOUT ROWID;"  \
+    "CREATE TABLE counters(name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 
 #define LISTING_STAMPS                                                           \
     "CREATE TABLE listing_stamps(listing BLOB PRIMARY KEY, stamp TEXT NOT NULL)" \
@@ -70,7 +86,7 @@ static const char schema[] =
     " step TEXT NOT NULL, cost_ms INTEGER NOT NULL,"
     " made_s INTEGER NOT NULL, used_s INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX records_by_layer ON records(layer);" LISTING_STAMPS LAST_BUILDS;
+    "CREATE INDEX records_by_layer ON records(layer);" LISTING_STAMPS LAST_BUILDS TRACES;
 
 /* What an index of version `from` lacks, in this order; `schema` has all of it. */
 static const struct {
@@ -80,10 +96,16 @@ static const struct {
     { 1, "DROP INDEX records_by_subject; ALTER TABLE records DROP COLUMN subject;" },
     { 1, LISTING_STAMPS },
     { 1, LAST_BUILDS },
+    { 2, TRACES },
 };
 
 #define LAST_BUILD \
     "SELECT subject, kind, context, name, report, good_report, image, built_s FROM last_builds"
+
+#define TRACE                                                                              \
+    "SELECT run, questions, answers, answer_each, key, layers, n_files, n_read, requests," \
+    " network, made_s, used_s, hits"
+#define IN_RUN " FROM traces WHERE run = ?1"
 
 static const char *const texts[Q_COUNT] = {
     [Q_BEGIN] = "BEGIN IMMEDIATE",
@@ -160,6 +182,35 @@ static const char *const texts[Q_COUNT] = {
     [Q_LAST_BUILD_OF_CONTEXT] = LAST_BUILD " WHERE context = ?1 ORDER BY seq DESC LIMIT 1",
     [Q_LAST_BUILD_NAMED] = LAST_BUILD " WHERE name = ?1 AND image IS NOT NULL"
                                       " ORDER BY seq DESC LIMIT 1",
+    [Q_TRACE_PUT] = "INSERT OR REPLACE INTO traces VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+                    " ?10, ?11, ?12, ?13, ?14)",
+    [Q_TRACE_TRIM_SETS] = "DELETE" IN_RUN " AND questions NOT IN (SELECT questions" IN_RUN
+                          " GROUP BY questions ORDER BY max(used) DESC LIMIT ?2)",
+    [Q_TRACE_TRIM_ANSWERS] = "DELETE" IN_RUN " AND questions = ?2 AND answers NOT IN"
+                             " (SELECT answers" IN_RUN " AND questions = ?2"
+                             " ORDER BY used DESC LIMIT ?3)",
+    /* the other columns are those of the row with the maximum */
+    [Q_TRACE_SETS] = TRACE ", max(used)" IN_RUN " GROUP BY questions ORDER BY max(used) DESC",
+    [Q_TRACE_GET] = TRACE IN_RUN " AND questions = ?2 AND answers = ?3",
+    [Q_TRACE_OF_KEY] = TRACE " FROM traces WHERE key = ?1 ORDER BY used DESC LIMIT 1",
+    [Q_TRACE_OF_REUSE] = TRACE " FROM traces WHERE (run, questions, answers) ="
+                               " (SELECT run, questions, answers FROM trace_reuses WHERE key = ?1)",
+    [Q_TRACE_HIT] = "UPDATE traces SET hits = hits + 1, used_s = ?4, used = ?5"
+                    " WHERE run = ?1 AND questions = ?2 AND answers = ?3 RETURNING hits",
+    [Q_TRACE_USE_BLOBS] = "UPDATE blobs SET used = ?4 WHERE id IN (?1, ?2, ?3)",
+    [Q_TRACE_DROP] = "DELETE" IN_RUN,
+    [Q_TRACE_REUSE_PUT] = "INSERT OR REPLACE INTO trace_reuses VALUES (?1, ?2, ?3, ?4)",
+    [Q_TRACE_REUSE_DROP] = "DELETE FROM trace_reuses WHERE key = ?1",
+    [Q_TRACE_REUSES_DROP] = "DELETE FROM trace_reuses WHERE run = ?1",
+    [Q_TRACE_RECORDS_DROP] = "DELETE FROM records WHERE key IN"
+                             " (SELECT key FROM trace_reuses WHERE run = ?1) RETURNING key",
+    [Q_TRACE_RUN_GET] = "SELECT traced, wide, untraced, hits, requests, not_reproducible"
+                        " FROM trace_runs WHERE run = ?1",
+    [Q_TRACE_RUN_PUT] = "INSERT OR REPLACE INTO trace_runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [Q_COUNTER_ADD] = "INSERT INTO counters VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n ="
+                      " iif(n > 9223372036854775807 - excluded.n, 9223372036854775807,"
+                      " n + excluded.n)",
+    [Q_COUNTER_LIST] = "SELECT name, n FROM counters ORDER BY name",
 };
 
 struct pending {

@@ -31,9 +31,12 @@ struct trace {
     int64_t used_s;
     uint64_t hits;
 };
-/* Replaces the trace of the same run, set and answers; drops what is over the limits. */
+/*
+ * Replaces the trace of the same run, set and answers; drops what is over the limits. The record of
+ * t->key has been made by this run, and is no reused one any more. made_s, used_s: 0 is now.
+ */
 int trace_put(struct store *s, const struct trace *t, struct err *err);
-/* One for each question set of the run (its newest), the set used last first; owned by the
+/* One for each question set of the run (the one used last), the set used last first; owned by the
  * caller (mem_free). None is no error. */
 int trace_sets(struct store *s, const struct digest *run, struct trace **ret, size_t *ret_n,
                struct err *err);
@@ -43,22 +46,26 @@ int trace_find(struct store *s, const struct digest *run, const struct blob_id *
 /* The trace whose run made the record of this key, or of the record that it was reused from
  * (trace_reused); ERR_NOT_FOUND. */
 int trace_of_key(struct store *s, const struct cache_key *key, struct trace *ret, struct err *err);
-/* A hit: counts it, and notes that the record of key holds what t's run made. Not synced. */
+/*
+ * A hit: counts it, and notes that the record of key holds what t's run made. Not synced, but a
+ * record that is put afterwards is on the disk no earlier than this. ERR_NOT_FOUND: the trace was
+ * dropped meanwhile, and its result is not to be used.
+ */
 int trace_reused(struct store *s, const struct trace *t, const struct cache_key *key,
                  struct err *err);
 /*
  * The traces of a run are wrong: they go, and with them the records that their results were reused
- * for. *ret_n: how many records.
+ * for, also those of traces that went before. What runs made stays. *ret_n: how many records.
  */
 int trace_drop(struct store *s, const struct digest *run, size_t *ret_n, struct err *err);
 
 /* What is known of a run id beside its traces: whether tracing it pays. */
 struct trace_run {
-    uint64_t traced;      /* runs that were traced */
-    uint64_t wide;        /* of the last of them, in a row: those that read nearly everything */
-    uint64_t untraced;    /* runs since that were not, because it does not pay */
+    uint64_t traced;   /* runs that were traced */
+    uint64_t wide;     /* of the last of them, in a row: those that read nearly everything */
+    uint64_t untraced; /* runs since that were not, because it does not pay */
     uint64_t hits;
-    uint64_t requests;    /* of the last traced run */
+    uint64_t requests;     /* of the last traced run */
     bool not_reproducible; /* two runs on the same layers gave different results */
 };
 /* All zero when nothing is known. */
@@ -67,7 +74,8 @@ int trace_run_get(struct store *s, const struct digest *run, struct trace_run *r
 int trace_run_put(struct store *s, const struct digest *run, const struct trace_run *r,
                   struct err *err);
 
-/* Counters of the store, for `shale stats`. Not synced; names are short words. */
+/* Counters of the store, for `shale stats`. Not synced; names are short words. fn gets them in the
+ * order of their names, and may use the store. */
 int counter_add(struct store *s, const char *name, uint64_t n, struct err *err);
 typedef void (*counter_fn)(void *arg, const char *name, uint64_t n);
 int counter_each(struct store *s, counter_fn fn, void *arg, struct err *err);

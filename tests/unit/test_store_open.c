@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "store/blob.h"
 #include "store/record.h"
+#include "store/trace.h"
 #include "store/work.h"
 #include <dirent.h>
 #include <pthread.h>
@@ -224,6 +225,33 @@ static void a_newer_index_is_refused_and_untouched(void **state)
     assert_int_equal(count_entries(x->root, "shale.db.damaged"), 0);
 }
 
+#define SINCE_VERSION_3 \
+    "DROP TABLE traces; DROP TABLE trace_reuses; DROP TABLE trace_runs; DROP TABLE counters; "
+
+static void an_index_of_version_2_gets_what_it_lacks_and_keeps_the_rest(void **state)
+{
+    struct scratch *x = *state;
+    struct cache_key key;
+    struct blob_id blob;
+    struct record r;
+
+    put_record_and_blob(x, &key, &blob);
+    store_close(TAKE(x->store));
+    long long tables = ask_db(x, "SELECT count(*) FROM sqlite_schema");
+    exec_sql(x, SINCE_VERSION_3 "PRAGMA user_version = 2");
+    assert_true(ask_db(x, "SELECT count(*) FROM sqlite_schema") < tables);
+    store_again(x);
+    assert_int_equal(count_entries(x->root, "unsynced"), 0); /* that was said by version 2 */
+    assert_ok(record_get(x->store, &key, &r, &x->err), &x->err);
+    assert_ok(counter_add(x->store, "trace.runs", 1, &x->err), &x->err);
+    store_again(x);
+    assert_int_equal(ask_db(x, "PRAGMA user_version"), 3);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM sqlite_schema"), tables);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM records"), 1);
+    assert_int_equal(ask_db(x, "SELECT n FROM counters"), 1);
+    assert_int_equal(count_entries(x->root, "shale.db.damaged"), 0);
+}
+
 static void an_index_of_version_1_gets_what_it_lacks_and_keeps_the_rest(void **state)
 {
     struct scratch *x = *state;
@@ -234,10 +262,10 @@ static void an_index_of_version_1_gets_what_it_lacks_and_keeps_the_rest(void **s
     put_record_and_blob(x, &key, &blob);
     store_close(TAKE(x->store));
     long long tables = ask_db(x, "SELECT count(*) FROM sqlite_schema");
-    exec_sql(x, "DROP TABLE listing_stamps; DROP TABLE last_builds;"
-                " ALTER TABLE records ADD COLUMN subject TEXT NOT NULL DEFAULT '';"
-                " CREATE INDEX records_by_subject ON records(subject, seq);"
-                " PRAGMA user_version = 1");
+    exec_sql(x, SINCE_VERSION_3 "DROP TABLE listing_stamps; DROP TABLE last_builds;"
+                                " ALTER TABLE records ADD COLUMN subject TEXT NOT NULL DEFAULT '';"
+                                " CREATE INDEX records_by_subject ON records(subject, seq);"
+                                " PRAGMA user_version = 1");
     assert_int_equal(count_entries(x->root, "unsynced"), 0);
     store_again(x);
     assert_int_equal(count_entries(x->root, "unsynced"), 1); /* for all that is known */
@@ -556,6 +584,7 @@ int main(void)
         CASE(no_fd_is_left_open),
         CASE(a_newer_index_is_refused_and_untouched),
         CASE(an_index_of_version_1_gets_what_it_lacks_and_keeps_the_rest),
+        CASE(an_index_of_version_2_gets_what_it_lacks_and_keeps_the_rest),
         CASE(the_index_is_set_up_as_promised),
         CASE(an_index_that_is_garbage_is_moved_aside),
         CASE(another_programs_database_is_moved_aside),
