@@ -4,6 +4,7 @@
 #include "cmd/exit_status.h"
 #include "cmd/human.h"
 #include "engine/engine.h"
+#include "exec/observe.h"
 #include "exec/run.h"
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,19 @@ static enum finding check_run(struct engine *e)
     return code == 0 ? WORKS : BROKEN;
 }
 
+static enum finding check_trace(struct engine *e)
+{
+    struct err err = ERR_INIT;
+    AUTO(mem_free) char *how = NULL;
+    if (observe_probe(engine_store(e), &how, &err) == 0) {
+        say(WORKS, "trace", how);
+        return WORKS;
+    }
+    AUTO(mem_free) char *text = str_printf("%s: RUN steps are cached by their exact keys", err.msg);
+    say(MISSING, "trace", text);
+    return MISSING;
+}
+
 /* No engine is fine, unless somebody named one. */
 static enum finding check_engine(struct engine *e)
 {
@@ -78,7 +92,9 @@ static int run(struct session *s, const struct options *o UNUSED)
         return exit_status(&err, s->cancel);
     }
     say(WORKS, "store", store_root(engine_store(e)));
-    enum finding space = check_space(e), runs = check_run(e), engine = check_engine(e);
+    enum finding space = check_space(e), runs = check_run(e);
+    check_trace(e);
+    enum finding engine = check_engine(e);
     return space == BROKEN || runs == BROKEN || engine == BROKEN ? EXIT_FAILED : EXIT_OK;
 }
 

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "exec/cgroup_internal.h"
 #include "exec/memory_files_internal.h"
+#include "exec/observe_internal.h"
 #include "exec/overlay_internal.h"
 #include "exec/run.h"
 #include "exec/stub_internal.h"
@@ -303,6 +304,13 @@ static int run_in_root(const struct helper_order *o, const char *root, struct he
     return r;
 }
 
+/* What was asked so far is all that there is: overlays are unmounted after that, then their layers.
+ */
+static void seal_observed(const struct helper_order *o, struct helper_report *report)
+{
+    report->unsealed = (int)observed_seal(o->dir, o->n_observed, o->seal);
+}
+
 /* Unmounted by hand: at the end of a namespace it would happen some time after our end. */
 static void inner_unmount(const struct helper_order *o, const char *root)
 {
@@ -317,6 +325,7 @@ static void inner_unmount(const struct helper_order *o, const char *root)
         if (m->kind == HELPER_MOUNT_LAYERS)
             umount2(layers, MNT_DETACH);
     }
+    observed_unmount(o->dir, o->n_observed);
     memory_files_unmount(o);
 }
 
@@ -330,9 +339,11 @@ static int inner_run(const struct helper_order *o, struct helper_report *report)
         return err->code;
     int files = memory_files_make(o, HELPER_BYTES_FD, err);
     close(HELPER_BYTES_FD); /* what nobody holds any more the kernel frees */
-    if (files < 0 || mount_root(o, root, err) < 0)
+    if (files < 0 || observed_attach(o->dir, o->n_observed, HELPER_FIRST_OBSERVED_FD, err) < 0 ||
+        mount_root(o, root, err) < 0)
         return err->code;
     int r = run_in_root(o, root, report, err);
+    seal_observed(o, report);
     inner_unmount(o, root);
     return r;
 }
@@ -418,7 +429,8 @@ static int outer_run(const struct helper_order *o, struct err *err)
         _exit(inner_main(o, life[0]));
     }
     fd_close(life[0]);
-    close(HELPER_BYTES_FD);
+    syscall(SYS_close_range, (unsigned)HELPER_BYTES_FD,
+            (unsigned)(HELPER_FIRST_OBSERVED_FD + o->n_observed - 1), 0);
     outer_wait(inner, &signals);
     if (*o->cgroup != '\0')
         cgroup_remove(o->cgroup);
@@ -435,6 +447,16 @@ static int read_order(const char *dir, struct helper_order *ret, struct err *err
     return helper_order_read(buf_str(&text), text.len, ret, err);
 }
 
+/* What we were given is for us alone; all else is no business of ours. */
+static void arrange_fds(const struct helper_order *o)
+{
+    unsigned end = (unsigned)(HELPER_FIRST_OBSERVED_FD + o->n_observed);
+
+    for (unsigned fd = HELPER_REPORT_FD; fd < end; fd++)
+        fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+    syscall(SYS_close_range, end, ~0U, 0);
+}
+
 int exec_helper_main(int argc, char **argv)
 {
     AUTO(helper_order_release) struct helper_order o = { .dir = NULL };
@@ -442,10 +464,9 @@ int exec_helper_main(int argc, char **argv)
 
     if (argc != 3)
         return 1;
-    fcntl(HELPER_REPORT_FD, F_SETFD, FD_CLOEXEC);
-    fcntl(HELPER_BYTES_FD, F_SETFD, FD_CLOEXEC);
-    syscall(SYS_close_range, (unsigned)HELPER_BYTES_FD + 1, ~0U, 0);
-    if (read_order(argv[2], &o, &report.failed) < 0 || outer_run(&o, &report.failed) < 0) {
+    int r = read_order(argv[2], &o, &report.failed);
+    arrange_fds(&o);
+    if (r < 0 || outer_run(&o, &report.failed) < 0) {
         send_report(&report);
         return 1;
     }

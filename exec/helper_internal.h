@@ -48,7 +48,9 @@ struct helper_order {
     struct strv runtime; /* argv of the runtime */
     struct helper_mount *mounts;
     size_t n_mounts;
-    bool no_devices; /* see struct overlay */
+    bool no_devices;     /* see struct overlay */
+    uint64_t n_observed; /* mounts that come as fds, for directories "o0", ... of dir */
+    char *seal;          /* a name to look for in each of them when the step is over */
 };
 void helper_order_release(struct helper_order *o);
 DEFINE_AUTO_VALUE(struct helper_order, helper_order_release);
@@ -61,6 +63,7 @@ struct helper_report {
     struct err failed; /* code ERR_NONE: the runtime ran */
     int status;        /* of the runtime: exit code, or 128 + signal */
     struct strv stubs; /* mount points that were made and taken away again */
+    int unsealed;      /* mounts of observed layers whose server had ended */
 };
 void helper_report_release(struct helper_report *r);
 DEFINE_AUTO_VALUE(struct helper_report, helper_report_release);
@@ -77,5 +80,6 @@ int helper_report_read(const char *p, size_t n, struct helper_report *ret, struc
 #define HELPER_STATE HELPER_MEMORY "/state" /* the runtime's */
 #define HELPER_REPORT_FD 3
 #define HELPER_BYTES_FD 4 /* see memory_files_internal.h */
+#define HELPER_FIRST_OBSERVED_FD 5
 
 #endif

@@ -10,6 +10,7 @@ void helper_order_release(struct helper_order *o)
     mem_free(o->upper);
     mem_free(o->cwd);
     mem_free(o->cgroup);
+    mem_free(o->seal);
     strv_release(&o->lowers);
     strv_release(&o->runtime);
     for (size_t i = 0; i < o->n_mounts; i++) {
@@ -64,6 +65,8 @@ void helper_order_write(const struct helper_order *o, struct buf *b)
     put_list(b, &o->lowers);
     put_list(b, &o->runtime);
     put_int(b, o->no_devices);
+    put_int(b, (long)o->n_observed);
+    put(b, o->seal);
     put_int(b, (long)o->n_mounts);
     for (size_t i = 0; i < o->n_mounts; i++) {
         const struct helper_mount *m = &o->mounts[i];
@@ -150,6 +153,8 @@ int helper_order_read(const char *p, size_t n, struct helper_order *ret, struct 
     take_list(&t, &o.lowers);
     take_list(&t, &o.runtime);
     o.no_devices = take_int(&t) != 0;
+    o.n_observed = (uint64_t)take_int(&t);
+    o.seal = str_dup(take(&t));
     for (long left = take_int(&t); left > 0 && t.p != NULL; left--)
         take_mount(&t, &o);
     if (check_end(&t, "the helper's order", err) < 0)
@@ -171,6 +176,7 @@ void helper_report_write(const struct helper_report *r, struct buf *b)
     put(b, r->failed.msg);
     put_int(b, r->status);
     put_list(b, &r->stubs);
+    put_int(b, r->unsealed);
 }
 
 int helper_report_read(const char *p, size_t n, struct helper_report *ret, struct err *err)
@@ -183,6 +189,7 @@ int helper_report_read(const char *p, size_t n, struct helper_report *ret, struc
     snprintf(r.failed.msg, sizeof(r.failed.msg), "%s", take(&t));
     r.status = (int)take_int(&t);
     take_list(&t, &r.stubs);
+    r.unsealed = (int)take_int(&t);
     if (check_end(&t, "the helper's report", err) < 0)
         return err->code;
     *ret = r;

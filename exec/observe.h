@@ -53,8 +53,8 @@ typedef int (*observed_fn)(void *arg, const struct observed *x, struct err *err)
 
 /*
  * Whether such a layer can be served: no file with several names, no whiteout, no opaque directory,
- * no directory without an entry of its own, no xattr of overlayfs. Looks at each entry. Else it is
- * mounted as a tree, and enters keys whole.
+ * no directory without an entry of its own, no xattr of overlayfs, no access control list. Looks at
+ * each entry. Else it is mounted as a tree, and enters keys whole.
  */
 bool observe_can_serve(const struct listing *l);
 
@@ -68,7 +68,10 @@ void observer_add(struct observer *o, const struct layer *l);
 
 /*
  * After exec_run. ERR_IO, with the reason: the server ended before the step, a request was not
- * answered, or more absent names were asked for than are kept (a million).
+ * answered, bytes could not be read, something was asked after the step, or more absent names (a
+ * million) or names of xattrs (32 of a layer) were asked for than are kept. ERR_UNSUPPORTED: it
+ * could not be started, and the step ran on trees: what that gave is as good as any, but nothing
+ * is known of what was asked.
  */
 int observer_check(const struct observer *o, struct err *err);
 /* What was asked of that layer, in the order of listings. fn returns 0, or a code that ends it. */

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "exec/cgroup_internal.h"
+#include "exec/observe_internal.h"
 #include "exec/run_internal.h"
 #include "exec/step_internal.h"
 
@@ -12,12 +13,25 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* Trees of a stack of layers, made where they are missing. */
-static int list_trees(struct store *s, const struct layer *const *layers, size_t n,
-                      struct strv *ret, struct err *err)
+/* What a run needs beside its spec, owned. */
+struct prepared {
+    struct runtime runtime;
+    struct observer *observer; /* the spec's, when it has started */
+    struct strv lowers, *mount_lowers;
+    size_t n_mounts;
+    char *name, *dir;         /* the step's directory: in work, and absolute */
+    char *upper_name, *upper; /* likewise */
+    char *id;
+};
+
+/* Trees of a stack of layers, made where they are missing, and where observed layers will be. */
+static int list_trees(struct store *s, const struct prepared *p, const struct layer *const *layers,
+                      size_t n, struct strv *ret, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
-        char *path = layer_tree(s, layers[i], err);
+        size_t at;
+        char *path = observer_has(p->observer, layers[i], &at) ? observed_dir(p->dir, at)
+                                                               : layer_tree(s, layers[i], err);
         if (path == NULL)
             return err_wrap(err, "layer %zu", i + 1);
         strv_take(ret, path);
@@ -54,16 +68,6 @@ int upper_prepare(int dirfd, const char *name, const struct view *v, struct err 
     return 0;
 }
 
-/* What a run needs beside its spec, owned. */
-struct prepared {
-    struct runtime runtime;
-    struct strv lowers, *mount_lowers;
-    size_t n_mounts;
-    char *name, *dir;         /* the step's directory: in work, and absolute */
-    char *upper_name, *upper; /* likewise */
-    char *id;
-};
-
 static void prepared_release(struct prepared *p)
 {
     runtime_release(&p->runtime);
@@ -82,14 +86,14 @@ DEFINE_AUTO_VALUE(struct prepared, prepared_release);
 static int prepare_trees(struct store *s, const struct exec_spec *spec, struct prepared *p,
                          struct err *err)
 {
-    if (list_trees(s, spec->layers, spec->n_layers, &p->lowers, err) < 0)
+    if (list_trees(s, p, spec->layers, spec->n_layers, &p->lowers, err) < 0)
         return err->code;
     p->mount_lowers = mem_calloc(spec->n_mounts + 1, sizeof(*p->mount_lowers));
     p->n_mounts = spec->n_mounts;
     for (size_t i = 0; i < spec->n_mounts; i++) {
         const struct exec_mount *m = &spec->mounts[i];
         if (m->kind == EXEC_MOUNT_LAYERS &&
-            list_trees(s, m->layers, m->n_layers, &p->mount_lowers[i], err) < 0)
+            list_trees(s, p, m->layers, m->n_layers, &p->mount_lowers[i], err) < 0)
             return err_wrap(err, "mount '%s'", m->target);
     }
     return 0;
@@ -108,6 +112,23 @@ static int prepare_dirs(struct work *w, const struct exec_spec *spec, struct pre
     p->upper = path_join(work_path(w), p->upper_name);
     p->id = cgroup_name(work_name(w), p->name);
     return upper_prepare(work_dirfd(w), p->upper_name, spec->view, err);
+}
+
+/* Where it does not start the step goes on with trees. Files of ours below an overlay of overlays,
+ * as insecure steps may make them, would be one too many. */
+static void prepare_observer(struct store *s, const struct exec_spec *spec, struct prepared *p)
+{
+    struct err err = ERR_INIT;
+    bool no_devices = !p->runtime.cgroups && !spec->insecure;
+
+    if (spec->observer == NULL)
+        return;
+    if (observer_start(spec->observer, no_devices, !spec->insecure, &err) == 0) {
+        p->observer = spec->observer;
+        return;
+    }
+    log_info("exec", "%s", err.msg);
+    observe_forget(s);
 }
 
 /* Leftovers are only scratch: work_free tries again. */
@@ -129,7 +150,8 @@ static int run_prepared(struct store *s, const struct exec_spec *spec, const str
                          .id = p->id,
                          .store = store_root(s),
                          .lowers = &p->lowers,
-                         .mount_lowers = p->mount_lowers };
+                         .mount_lowers = p->mount_lowers,
+                         .observer = p->observer };
 
     cgroup_remove_dead(spec->cgroup_parent);
     int r = step_run(&step, ret, err);
@@ -155,11 +177,17 @@ int exec_run(struct store *s, struct work *w, const struct exec_spec *spec, stru
 
     if (cancel_check(spec->cancel, err) < 0 || check_root(err) < 0 || step_check(spec, err) < 0)
         return err->code;
-    if (runtime_pick(s, &p.runtime, err) < 0 || prepare_trees(s, spec, &p, err) < 0)
+    if (runtime_pick(s, &p.runtime, err) < 0)
         return err->code;
     int r = prepare_dirs(w, spec, &p, err);
     if (r == 0)
+        prepare_observer(s, spec, &p);
+    if (r == 0)
+        r = prepare_trees(s, spec, &p, err);
+    if (r == 0)
         r = run_prepared(s, spec, &p, &result, err);
+    if (p.observer != NULL)
+        observer_stop(p.observer);
     remove_scratch(w, p.name);
     if (r < 0) {
         remove_scratch(w, p.upper_name);

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/cancel.h"
 #include "base/err.h"
+#include "exec/observe.h"
 #include "image/view.h"
 #include "store/layer.h"
 #include "store/work.h"
@@ -83,6 +84,9 @@ struct exec_spec {
     void (*output)(void *arg, int stream, const char *p, size_t n);
     void *output_arg;
     struct cancel *cancel; /* may be NULL */
+    /* Serves those of the layers that were added to it, and ends with the run; NULL: nothing is
+     * observed. Where it cannot be had the step runs on trees, and observer_check says so. */
+    struct observer *observer;
 };
 
 struct exec_result {

@@ -8,6 +8,7 @@
 #include "exec/cgroup_internal.h"
 #include "exec/helper_internal.h"
 #include "exec/machine_internal.h"
+#include "exec/observe_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -385,6 +386,10 @@ static int write_order(const struct step *s, const struct plan *p, int dirfd, st
     o.cwd = str_dup(cwd + 1);
     o.cgroup = group_of(s);
     o.no_devices = !s->runtime->cgroups && !s->spec->insecure;
+    if (s->observer != NULL) {
+        o.n_observed = observer_len(s->observer);
+        o.seal = str_dup(observer_seal(s->observer));
+    }
     strv_copy(&o.lowers, s->lowers);
     o.n_config = p->config.len;
     runtime_argv(s->runtime, state, log, bundle, s->id, &o.runtime);
@@ -464,6 +469,20 @@ static int make_pipe(int *ret_from, int *ret_to, struct err *err)
     return 0;
 }
 
+/* What the helper sees as 3, 4, ...; borrowed. */
+static int *list_keep(const struct step *s, int report, int bytes, size_t *ret_n)
+{
+    size_t n_observed = s->observer ? observer_len(s->observer) : 0;
+    int *keep = mem_calloc(2 + n_observed, sizeof(*keep));
+
+    keep[0] = report;
+    keep[1] = bytes;
+    for (size_t i = 0; i < n_observed; i++)
+        keep[2 + i] = observer_mount(s->observer, i);
+    *ret_n = 2 + n_observed;
+    return keep;
+}
+
 /*
  * SIGTERM, not SIGKILL, when we die: the helper then takes its container and cgroup along. Were it
  * killed itself, the kernel would still end the container, and a cgroup would be left to the next
@@ -483,16 +502,19 @@ static int run_start(const struct step *s, struct run *r, struct err *err)
     if (!interactive && (make_pipe(&r->from[PIPE_OUT], &out, err) < 0 ||
                          make_pipe(&r->from[PIPE_ERR], &diag, err) < 0))
         return err->code;
-    const int keep[] = { report, bytes };
+    size_t n_keep;
+    AUTO(mem_free) int *keep = list_keep(s, report, bytes, &n_keep);
     struct proc_spec spec = { .argv = argv,
                               .in = interactive ? STDIN_FILENO : -1,
                               .out = interactive ? STDOUT_FILENO : out,
                               .err = interactive ? STDERR_FILENO : diag,
                               .keep = keep,
-                              .n_keep = ARRAY_LEN(keep),
+                              .n_keep = n_keep,
                               .new_group = !interactive,
                               .death_signal = SIGTERM };
     r->pid = proc_start(&spec, err);
+    if (s->observer != NULL)
+        observer_close_mounts(s->observer); /* with the helper's namespace they shall end */
     return r->pid < 0 ? err_wrap(err, "cannot start the container's helper") : 0;
 }
 
@@ -634,6 +656,8 @@ static int run_finish(const struct step *s, struct run *r, struct exec_result *r
     if (read_report(r, status, &report, err) < 0 || judge(s, &report, ret, err) < 0)
         return err->code;
     strv_copy(&ret->stubs, &report.stubs);
+    if (report.unsealed > 0)
+        observer_was_lost(s->observer);
     return 0;
 }
 

@@ -18,6 +18,7 @@ struct step {
     const char *store; /* absolute path of the store: links below it are not followed for mounts */
     const struct strv *lowers;       /* absolute paths, lowest first */
     const struct strv *mount_lowers; /* for each of spec's mounts; only LAYERS have some */
+    struct observer *observer;       /* started; lowers name its mounts' places. Or NULL */
 };
 
 /* ret->upper is left alone. */

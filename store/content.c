@@ -11,6 +11,7 @@
 
 #define CHUNK (256u << 10)
 #define TRIES 4
+#define OPENED_MAX 32 /* files of trees that content_at keeps open */
 
 /* Content taken out of a tar: a range of the scratch file. */
 struct taken {
@@ -26,12 +27,21 @@ struct wants {
     int tree; /* fd, -1: not opened */
 };
 
+/* A file of a tree that was asked for lately. */
+struct opened {
+    const struct layer *layer; /* NULL: none */
+    char *path;
+    int fd;
+};
+
 struct content {
     struct store *store;
     struct wants *wants;
     size_t n, cap;
     int scratch; /* an unnamed file, -1: not made yet */
     uint64_t used;
+    struct opened opened[OPENED_MAX];
+    size_t next_opened; /* the place that is taken next */
 };
 
 struct content *content_new(struct store *s)
@@ -43,10 +53,21 @@ struct content *content_new(struct store *s)
     return c;
 }
 
+static void opened_release(struct opened *o)
+{
+    if (o->layer == NULL)
+        return;
+    fd_close(o->fd);
+    mem_free(o->path);
+    *o = (struct opened){ .layer = NULL };
+}
+
 void content_free(struct content *c)
 {
     if (c == NULL)
         return;
+    for (size_t i = 0; i < OPENED_MAX; i++)
+        opened_release(&c->opened[i]);
     for (size_t i = 0; i < c->n; i++) {
         map_free(c->wants[i].by_content);
         fd_close(c->wants[i].tree);
@@ -264,31 +285,33 @@ static struct source *source_range(int fd, uint64_t at, uint64_t size)
     return &r->base;
 }
 
-/* NULL with ERR_NOT_FOUND: there is no tree, or it has no such file any more. */
-static struct source *open_in_tree(struct content *c, struct wants *w, const struct entry *e,
-                                   struct err *err)
+/* ERR_NOT_FOUND: there is no tree, or it has no such file any more. */
+static int open_in_tree(struct content *c, struct wants *w, const struct entry *e, struct err *err)
 {
     if (w->tree < 0) {
-        if (!tree_is_there(c->store, &w->layer->diff_id)) {
-            err_set(err, ERR_NOT_FOUND, "no tree");
-            return NULL;
-        }
+        if (!tree_is_there(c->store, &w->layer->diff_id))
+            return err_set(err, ERR_NOT_FOUND, "no tree");
         w->tree = tree_open(c->store, &w->layer->diff_id, err);
         if (w->tree < 0)
-            return NULL;
+            return err->code;
     }
-    return tree_content(&w->tree, e, err);
+    return tree_open_file(w->tree, e, err);
 }
 
-static struct source *open_taken(struct content *c, struct wants *w, const struct entry *e,
-                                 struct err *err)
+static bool is_elsewhere(const struct err *err)
+{
+    return err->code == ERR_NOT_FOUND || err->code == ERR_CORRUPT;
+}
+
+static const struct taken *find_taken(struct content *c, struct wants *w, const struct entry *e,
+                                      struct err *err)
 {
     content_want(c, w->layer, e); /* in case nobody said so */
-    struct taken *t = map_get(w->by_content, DIGEST_HEX(&e->content));
+    const struct taken *t = map_get(w->by_content, DIGEST_HEX(&e->content));
     if (!t->is_here && take_wanted(c, w, err) < 0)
         return NULL;
     if (t->is_here)
-        return source_range(c->scratch, t->at, t->size);
+        return t;
     err_set(err, ERR_CORRUPT, "layer '%s' does not have the bytes of '/%s'",
             DIGEST_S(&w->layer->diff_id.d), e->path);
     return NULL;
@@ -304,9 +327,73 @@ struct source *content_open(struct content *c, const struct layer *l, const stru
     if (!has_bytes_elsewhere(e))
         return source_mem(e->inline_data, (size_t)(e->inline_data ? e->size : 0));
     struct wants *w = wants_of(c, l);
-    struct source *s = open_in_tree(c, w, e, err);
-    if (s != NULL || (err->code != ERR_NOT_FOUND && err->code != ERR_CORRUPT))
-        return s;
+    int fd = open_in_tree(c, w, e, err);
+    if (fd >= 0)
+        return source_fd(fd, true);
+    if (!is_elsewhere(err))
+        return NULL;
     err_clear(err);
-    return open_taken(c, w, e, err);
+    const struct taken *t = find_taken(c, w, e, err);
+    return t ? source_range(c->scratch, t->at, t->size) : NULL;
+}
+
+static int find_opened(struct content *c, const struct layer *l, const char *path)
+{
+    for (size_t i = 0; i < OPENED_MAX; i++)
+        if (c->opened[i].layer == l && strcmp(c->opened[i].path, path) == 0)
+            return c->opened[i].fd;
+    return -1;
+}
+
+static void keep_opened(struct content *c, const struct layer *l, const char *path, int fd)
+{
+    struct opened *o = &c->opened[c->next_opened++ % OPENED_MAX];
+
+    opened_release(o);
+    *o = (struct opened){ .layer = l, .path = str_dup(path), .fd = fd };
+}
+
+static int at_taken(struct content *c, struct wants *w, const struct entry *e,
+                    struct content_place *ret, struct err *err)
+{
+    const struct taken *t = find_taken(c, w, e, err);
+
+    if (t == NULL)
+        return err->code;
+    *ret = (struct content_place){ .fd = c->scratch, .at = t->at };
+    return 0;
+}
+
+/* Taken from the tar already: the tree need not be looked for. */
+static bool is_taken(const struct wants *w, const struct entry *e)
+{
+    const struct taken *t = map_get(w->by_content, DIGEST_HEX(&e->content));
+
+    return t != NULL && t->is_here;
+}
+
+int content_at(struct content *c, const struct layer *l, const struct entry *e,
+               struct content_place *ret, struct err *err)
+{
+    int fd = find_opened(c, l, e->path);
+
+    if (fd >= 0) {
+        *ret = (struct content_place){ .fd = fd, .is_file = true };
+        return 0;
+    }
+    if (!has_bytes_elsewhere(e))
+        return err_set(err, ERR_USAGE, "'/%s' has no bytes of its own", e->path);
+    struct wants *w = wants_of(c, l);
+    if (is_taken(w, e))
+        return at_taken(c, w, e, ret, err);
+    fd = open_in_tree(c, w, e, err);
+    if (fd < 0 && !is_elsewhere(err))
+        return err->code;
+    if (fd < 0) {
+        err_clear(err);
+        return at_taken(c, w, e, ret, err);
+    }
+    keep_opened(c, l, e->path, fd);
+    *ret = (struct content_place){ .fd = fd, .is_file = true };
+    return 0;
 }

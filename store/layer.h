@@ -103,6 +103,17 @@ struct content *content_new(struct store *s) OWNED(content_free) NONNULL;
 void content_want(struct content *c, const struct layer *l, const struct entry *e);
 struct source *content_open(struct content *c, const struct layer *l, const struct entry *e,
                             struct err *err) OWNED(source_free);
+/*
+ * Where a file's bytes are, so that any part of them can be read: size bytes of fd from at on. For
+ * files that are neither empty nor inline. fd is borrowed until the next call with c.
+ */
+struct content_place {
+    int fd;
+    uint64_t at;
+    bool is_file; /* fd is the file of a tree: these bytes and no others */
+};
+int content_at(struct content *c, const struct layer *l, const struct entry *e,
+               struct content_place *ret, struct err *err);
 
 /* The uncompressed tar of a layer, verified against its diff id at the end. */
 struct source *layer_tar_source(struct store *s, const struct layer *l, struct err *err)

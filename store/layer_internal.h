@@ -82,6 +82,8 @@ int tree_sync(struct store *s, struct err *err);
  * claim. */
 void tree_drop(struct store *s, const struct diff_id *id, const struct stat *bad);
 int tree_open(struct store *s, const struct diff_id *id, struct err *err);
+/* A file of the tree root, for reading; ERR_NOT_FOUND, or ERR_CORRUPT: it is not as e says. */
+int tree_open_file(int root, const struct entry *e, struct err *err);
 /* A layer_content_fn over the fd of a tree (arg: int *). */
 struct source *tree_content(void *arg, const struct entry *e, struct err *err) OWNED(source_free);
 

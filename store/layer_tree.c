@@ -91,24 +91,28 @@ int tree_open(struct store *s, const struct diff_id *id, struct err *err)
     return fd < 0 ? err_sys(err, errno, "tree of layer '%s'", DIGEST_S(&id->d)) : fd;
 }
 
+int tree_open_file(int root, const struct entry *e, struct err *err)
+{
+    struct stat st;
+    AUTO(fd_close)
+    int fd = inroot_open(root, e->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, err);
+
+    if (fd < 0)
+        return err->code;
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, errno, "cannot open '/%s'", e->path);
+    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size)
+        return err_set(err, ERR_CORRUPT, "'/%s' in the layer's tree is not as it was made",
+                       e->path);
+    return TAKE_FD(fd);
+}
+
 struct source *tree_content(void *arg, const struct entry *e, struct err *err)
 {
     const int *root = arg;
-    struct stat st;
-    AUTO(fd_close)
-    int fd = inroot_open(*root, e->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, err);
+    int fd = tree_open_file(*root, e, err);
 
-    if (fd < 0)
-        return NULL;
-    if (fstat(fd, &st) < 0) {
-        err_sys(err, errno, "cannot open '/%s'", e->path);
-        return NULL;
-    }
-    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size) {
-        err_set(err, ERR_CORRUPT, "'/%s' in the layer's tree is not as it was made", e->path);
-        return NULL;
-    }
-    return source_fd(TAKE_FD(fd), true);
+    return fd < 0 ? NULL : source_fd(fd, true);
 }
 
 /* Away from its name at once; the removing may take long. */
