@@ -37,6 +37,17 @@ commands() {
     tar -C bb -cf bb.tar . && shale import bb.tar "$1" >/dev/null && rm -r bb bb.tar
 }
 
+# counted NAME N...: as if RUN steps had been counted in the store that is there.
+counted() {
+    python3 - "$SHALE_ROOT/shale.db" "$@" <<'END'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+for name, n in zip(sys.argv[2::2], sys.argv[3::2]):
+    db.execute("INSERT INTO counters VALUES (?, ?)", (name, int(n)))
+db.commit()
+END
+}
+
 # on_terminal ROWS COLUMNS COMMAND...: with standard input, output and error on a terminal; what it shows to stdout.
 on_terminal() {
     local rows=$1 columns=$2

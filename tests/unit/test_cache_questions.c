@@ -658,6 +658,50 @@ static void each_layer_answers_its_own_segment(void **state UNUSED)
     assert_int_equal(broken.segment, 1);
 }
 
+static void to_hex(const void *p, size_t n, struct buf *ret)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_addf(ret, "%02x", ((const unsigned char *)p)[i]);
+}
+
+static void assert_hex(const void *p, size_t n, const char *want)
+{
+    AUTO(buf_release) struct buf got = BUF_INIT;
+    to_hex(p, n, &got);
+    assert_string_equal(buf_str(&got), want);
+}
+
+static void the_example_of_the_format_s_page_is_right(void **state UNUSED)
+{
+    AUTO(questions_builder_free) struct questions_builder *b = questions_new();
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
+    AUTO(buf_release) struct buf each = BUF_INIT;
+    struct digest id;
+    questions_segment(b);
+    add_all(b,
+            (const struct asked[]){
+                ASK("", QUESTION_EXIST | QUESTION_LIST),
+                ASK("src", QUESTION_EXIST),
+                { "src/a.c", QUESTION_EXIST | QUESTION_READ | QUESTION_XATTR, { USER } },
+                ASK("src/b.h", QUESTION_NEG),
+            },
+            4);
+    questions_write(b, &bytes);
+    assert_hex(bytes.data, bytes.len,
+               "7368616c65717374010106757365722e6101040000090003737263010304"
+               "2f612e638501010403622e6840");
+    digest_of(bytes.data, bytes.len, &id);
+    assert_string_equal(DIGEST_HEX(&id),
+                        "6153e0fe27718decbd326fc67d5563bc11837441ce756bbf37c255927566afc1");
+    AUTO(questions_free) struct questions *q = open_bytes(&bytes);
+    AUTO(listing_free) struct listing *l = LISTING(a_dir("src"), a_file("src/a.c", "int x;\n"));
+    struct digest d = answer_of(q, l, &each);
+    assert_string_equal(DIGEST_HEX(&d),
+                        "657adc3d85626b803df969316b930fe3b81d0ee875aabd69a210019fc3bd0f72");
+    assert_hex(each.data, each.len,
+               "1c12e97d65e6d33b1c12e97d5444a17d96a3dda5f9d2d35b59196b420f2e7dc6");
+}
+
 /* ---- what broke ---- */
 
 /* What is said when the set that was answered by one listing meets another. */
@@ -761,6 +805,7 @@ static unsigned draw(uint64_t *seed, unsigned n)
     return (unsigned)(*seed >> 33) % n;
 }
 
+/* In the order of listings. */
 static const char *const parts[] = { "a", "a-", "b", "b.c", "usr" };
 
 static void grow(struct listing_builder *b, const char *dir, unsigned depth, uint64_t *seed)
@@ -891,9 +936,8 @@ static void ask_at_random(struct questions_builder *b, const char *dir, unsigned
         assert_ok(questions_add(b, dir, kinds, names + first,
                                 kinds & QUESTION_XATTR ? 1 + draw(seed, 3 - first) : 0, &err),
                   &err);
-    static const char *const in_order[] = { "a", "a-", "b", "b.c", "usr" };
-    for (size_t i = 0; depth > 0 && i < ARRAY_LEN(in_order); i++) {
-        AUTO(mem_free) char *path = str_printf("%s%s%s", dir, *dir ? "/" : "", in_order[i]);
+    for (size_t i = 0; depth > 0 && i < ARRAY_LEN(parts); i++) {
+        AUTO(mem_free) char *path = str_printf("%s%s%s", dir, *dir ? "/" : "", parts[i]);
         ask_at_random(b, path, depth - 1, seed);
     }
 }
@@ -927,8 +971,6 @@ static void layers_at_random_answer_alike_exactly_when_each_answer_is_the_same(v
         AUTO(buf_release) struct buf each_x = BUF_INIT;
         AUTO(buf_release) struct buf each_y = BUF_INIT;
         questions_segment(b);
-        for (unsigned i = draw(&s, 3); i < 2; i++) /* few questions, or many */
-            s += 5;
         ask_at_random(b, "", draw(&s, 4), &s);
         questions_write(b, &bytes);
         AUTO(questions_free) struct questions *q = open_bytes(&bytes);
@@ -968,6 +1010,7 @@ int main(void)
         cmocka_unit_test(what_is_no_part_of_served_layers_is_another_answer),
         cmocka_unit_test(a_whole_layer_is_its_content_and_its_links),
         cmocka_unit_test(each_layer_answers_its_own_segment),
+        cmocka_unit_test(the_example_of_the_format_s_page_is_right),
         cmocka_unit_test(the_question_that_says_most_is_told),
         cmocka_unit_test(answers_of_another_set_tell_nothing),
         cmocka_unit_test(whole_layers_and_control_characters_are_told),
