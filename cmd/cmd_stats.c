@@ -24,6 +24,7 @@ static const struct known {
     { "trace.wide", "skipped", "steps no longer observed, as they read nearly everything", false },
     { "trace.verified", "verified", "reused steps that were run all the same, to compare", false },
     { "trace.not_reproducible", "not reproducible", "steps of which two runs alike differ", false },
+    { "trace.another", "outdated", "reused results that running the step no longer gives", false },
     { "trace.unsound", "unsound", "reused results that were wrong: please report them", false },
 };
 

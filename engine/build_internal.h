@@ -65,6 +65,7 @@ void state_add_history(struct state *s, const char *created_by, bool has_layer, 
 int state_check_size(struct state *s, struct err *err);
 /* The key fields that say what is below a step. */
 void state_key(struct key *k, const struct state *s);
+void state_key_layer(struct key *k, const struct state *s, size_t i); /* those of one layer */
 
 struct build;
 
@@ -210,6 +211,16 @@ struct step_ops {
     /* How a path of that layer is to be shown: as the path that it was copied from. NULL: as
      * itself. Owned by the caller. */
     char *(*shown_path)(void *step, const char *path);
+    /*
+     * Another answer, when the key has none: true, with report->reused; else report->why may say
+     * why not.
+     */
+    bool (*reuse)(struct step *s, struct answer *ret);
+    /*
+     * What is due for such an answer before it is used, not in a plan. *ret_holds false: the step
+     * was made after all, which gave another layer; it is then in a->layer.
+     */
+    int (*settle)(struct step *s, struct answer *a, bool *ret_holds, struct err *err);
     /* A plan: what would go wrong before the step begins. */
     int (*check)(struct step *s, struct err *err);
     /* skip_docs.h: whether all changes are documentation, and where the files went ("" is the

@@ -85,15 +85,19 @@ static void take_result(struct step *s, const struct layer *layer, int64_t made_
     state_add_history(state, s->created_by, layer != NULL, made_s);
 }
 
-static int use_answer(struct step *s, const struct answer *a)
+static void take_answer(struct step *s, const struct answer *a, enum step_answer how)
 {
-    struct build *b = s->st->b;
-    count_step(b, true);
+    count_step(s->st->b, true);
     take_result(s, a->layer, a->record.made_s);
-    s->report->answer = STEP_CACHED;
+    s->report->answer = how;
     s->report->cost_ms = a->record.cost_ms;
     mem_free(TAKE(s->report->why)); /* another build has made it meanwhile */
-    vertex_end(b->e, s->vertex, VERTEX_CACHED, NULL, 0);
+}
+
+static int use_answer(struct step *s, const struct answer *a)
+{
+    take_answer(s, a, STEP_CACHED);
+    vertex_end(s->st->b->e, s->vertex, VERTEX_CACHED, NULL, 0);
     return 0;
 }
 
@@ -221,6 +225,51 @@ static void foresee(struct step *s)
         state->undecided = str_printf("after line %d: %s", s->i->line, s->report->text);
 }
 
+/* The next build finds it by its key. */
+static void keep_reused(struct step *s, const struct answer *a)
+{
+    struct build *b = s->st->b;
+    struct record r = a->record;
+    struct err err = ERR_INIT;
+    r.key = s->report->key;
+    r.is_derived = true;
+    if (answer_keep_again(b->store, &r, &s->fields, &err) < 0)
+        log_debug("cache", "a result that was used again has no record: %s", err.msg);
+}
+
+/* What was made to compare it with, and is another. */
+static int take_made(struct step *s, const struct answer *a, int64_t started, struct err *err)
+{
+    int64_t made_s, cost_ms = clock_mono_ms() - started;
+    if (keep(s, a->layer, cost_ms, &made_s, err) < 0)
+        return err->code;
+    s->report->answer = STEP_MADE;
+    s->report->cost_ms = cost_ms;
+    add_made(s->st->b, &s->report->key);
+    count_step(s->st->b, false);
+    take_result(s, a->layer, made_s);
+    return 0;
+}
+
+static int settle_reused(struct step *s, struct answer *a, struct err *err)
+{
+    struct build *b = s->st->b;
+    int64_t started = clock_mono_ms();
+    bool holds = true;
+    int rc = b->is_dry ? 0 : s->ops->settle(s, a, &holds, err);
+    if (rc == 0 && !holds)
+        rc = take_made(s, a, started, err);
+    if (rc < 0 || !holds) {
+        vertex_close(b->e, s->vertex, rc, started, err);
+        return rc < 0 ? blame(b, s->i, s->vertex, err) : 0;
+    }
+    if (!b->is_dry)
+        keep_reused(s, a);
+    take_answer(s, a, STEP_REUSED);
+    vertex_end(b->e, s->vertex, VERTEX_REUSED, s->report->reused, 0);
+    return 0;
+}
+
 static bool find_docs_answer(struct step *s, struct answer *ret)
 {
     return s->st->b->docs != NULL && docs_answer(s, ret);
@@ -236,6 +285,8 @@ static int answer(struct step *s, struct err *err)
         why_changed(s);
     if (known)
         return use_answer(s, &a);
+    if (s->ops != NULL && s->ops->reuse != NULL && s->ops->reuse(s, &a))
+        return settle_reused(s, &a, err);
     why_missed(s);
     if (!b->is_dry)
         return make(s, err);

@@ -114,6 +114,14 @@ static void bind_key(const struct run_mounted *x, struct key *k)
     key_files(x, k);
 }
 
+/* Of a run id: what is shown is asked, not compared whole. */
+static void soft_bind_key(const struct run_mounted *x, struct key *k)
+{
+    key_u64(k, "mount.read_only", x->m->read_only);
+    key_str(k, "mount.path", x->source);
+    key_u64(k, "mount.soft", 1);
+}
+
 static int no_layers(struct run_mounts *r, struct exec_mount *m, struct err *err)
 {
     AUTO(listing_builder_free) struct listing_builder *none = listing_builder_new();
@@ -403,13 +411,30 @@ void run_mounts_env(const struct run_mounts *r, struct strv *env)
             env_set(env, SSH_VARIABLE, r->v[i].target);
 }
 
-void run_mounts_key(const struct run_mounts *r, struct key *k)
+struct listing *run_mount_listing(struct run_mounted *x, struct err *err)
+{
+    if (x->m->type != MOUNT_BIND || x->files.context == NULL || x->files.plan == NULL) {
+        err_set(err, ERR_NOT_FOUND, "'%s' shows no files of a context", x->target);
+        return NULL;
+    }
+    return plan_listing(x->files.plan, err);
+}
+
+const struct layer *run_mount_layer(const struct run_mounted *x)
+{
+    return x->files.n_layers == 1 ? x->files.layers[0] : NULL;
+}
+
+void run_mounts_key(const struct run_mounts *r, bool is_run_id, struct key *k)
 {
     for (size_t i = 0; i < r->n; i++) {
         const struct run_mounted *x = &r->v[i];
         key_str(k, "mount.type", mount_type_name(x->m->type));
         key_str(k, "mount.target", x->target);
-        behaviours[x->m->type].key(x, k);
+        if (is_run_id && x->is_soft)
+            soft_bind_key(x, k);
+        else
+            behaviours[x->m->type].key(x, k);
     }
 }
 

@@ -28,6 +28,7 @@ struct run_mounted {
     bool has_files; /* BIND; CACHE with from= */
     struct files files;  /* what is shown, or what a new cache begins with */
     bool is_whole_stack; /* the root of layers: their ids stand for the content */
+    bool is_soft;        /* a run id has no content of it (run_trace.h) */
     struct content_id content;
     struct digest cache_name;  /* CACHE */
     struct cache_mount *cache; /* NULL: another mount of this step has it */
@@ -54,8 +55,14 @@ int run_mounts_targets(struct build_stage *st, const struct instr_run *run, stru
 int run_mounts_open(struct run_mounts *r, struct err *err);
 /* The variables that mounts add and that are no secret: SSH_AUTH_SOCK where there is none. */
 void run_mounts_env(const struct run_mounts *r, struct strv *env);
-/* docs/cache-keys.md; never a secret's value, nor what a cache holds. */
-void run_mounts_key(const struct run_mounts *r, struct key *k);
+/* docs/cache-keys.md; never a secret's value, nor what a cache holds. is_run_id: without the
+ * content of those that are soft. */
+void run_mounts_key(const struct run_mounts *r, bool is_run_id, struct key *k);
+/* The files of a context that a bind mount shows; NULL for every other mount. After
+ * run_mounts_open. */
+struct listing *run_mount_listing(struct run_mounted *x, struct err *err) OWNED(listing_free);
+/* The layer of the same files, after run_mounts_prepare. */
+const struct layer *run_mount_layer(const struct run_mounted *x);
 /*
  * Fills r->exec, and env with secrets that are variables. Waits for caches that others have locked,
  * always in the order of their names, so that no two steps wait for each other.

@@ -146,10 +146,14 @@ int state_check_size(struct state *s, struct err *err)
                    STATE_TEXT_MAX);
 }
 
+void state_key_layer(struct key *k, const struct state *s, size_t i)
+{
+    key_digest(k, "below", &s->layers[i]->content_id.d);
+    layer_links_key(s->layers[i], "", k, "below.links");
+}
+
 void state_key(struct key *k, const struct state *s)
 {
-    for (size_t i = 0; i < s->n_layers; i++) {
-        key_digest(k, "below", &s->layers[i]->content_id.d);
-        layer_links_key(s->layers[i], "", k, "below.links");
-    }
+    for (size_t i = 0; i < s->n_layers; i++)
+        state_key_layer(k, s, i);
 }

@@ -1,5 +1,5 @@
 /* RUN: a command in a container, its changes as a layer. */
-#include "engine/run_mounts.h"
+#include "engine/step_run_internal.h"
 
 #include "base/fs.h"
 #include "dockerfile/quote.h"
@@ -21,19 +21,6 @@ static const char *const proxies[] = {
     "ftp_proxy",  "NO_PROXY",   "no_proxy",    "ALL_PROXY",   "all_proxy",
 };
 
-struct run {
-    struct build_stage *st;
-    const struct instr *i;
-    struct strv argv;
-    struct user_ids user;
-    enum exec_network network;
-    const struct instr_file *script; /* a here-document with "#!", to be seen under PIPES_DIR */
-    char *script_text;
-    struct run_mounts mounts;
-    struct redactor *redactor; /* between the command and on_output */
-    char *script_dir;
-};
-
 static void run_release(struct run *r)
 {
     strv_release(&r->argv);
@@ -42,6 +29,7 @@ static void run_release(struct run *r)
     redactor_free(r->redactor);
     run_mounts_release(&r->mounts);
     mem_free(r->script_dir);
+    run_trace_release(&r->trace);
 }
 DEFINE_AUTO_VALUE(struct run, run_release);
 
@@ -159,7 +147,19 @@ static const char *hostname(const struct build *b)
     return name != NULL && *name != '\0' ? name : NULL;
 }
 
-static struct key *key_of(const struct run *r)
+/* A soft layer is only said to be there. */
+static void below_key(const struct run *r, const struct run_trace *soft, struct key *k)
+{
+    const struct state *s = &r->st->state;
+    for (size_t i = 0; i < s->n_layers; i++) {
+        if (soft != NULL && run_trace_has_layer(soft, i))
+            key_u64(k, "below.soft", 1);
+        else
+            state_key_layer(k, s, i);
+    }
+}
+
+struct key *run_key(const struct run *r, const struct run_trace *soft)
 {
     const struct build *b = r->st->b;
     const struct state *s = &r->st->state;
@@ -167,7 +167,7 @@ static struct key *key_of(const struct run *r)
     AUTO(strv_release) struct strv env = STRV_INIT;
     strv_copy(&env, &s->env);
     run_mounts_env(&r->mounts, &env);
-    struct key *k = key_new("run");
+    struct key *k = key_new(soft ? "run-id" : "run");
     key_str(k, "platform", platform_format(&r->st->platform, platform));
     key_strv(k, "run.argv", &r->argv);
     key_strv(k, "run.env", &env);
@@ -180,9 +180,9 @@ static struct key *key_of(const struct run *r)
     if (hostname(b) != NULL)
         key_str(k, "run.hostname", hostname(b));
     host_names(k, &b->o->add_hosts);
-    run_mounts_key(&r->mounts, k);
+    run_mounts_key(&r->mounts, soft != NULL, k);
     key_str(k, "run.script", r->script_text);
-    state_key(k, s);
+    below_key(r, soft, k);
     return k;
 }
 
@@ -260,7 +260,7 @@ static int failed(const struct step *s, const struct exec_result *result, struct
 }
 
 /* A name that the image does not know is the step's failure, as the command's own would be. */
-static int find_user(struct run *r, struct err *err)
+int run_find_user(struct run *r, struct err *err)
 {
     struct state *s = &r->st->state;
     const char *user = s->config.user && *s->config.user ? s->config.user : "0";
@@ -285,8 +285,16 @@ static const struct layer *collect(struct build *b, struct work *w, const struct
     return layer_make(b->store, none, NULL, NULL, err);
 }
 
-static int run_command(struct step *s, struct work *w, const struct strv *env,
-                       const struct layer **ret, struct err *err)
+/* What a run gave that is worth nothing. Returns err's code. */
+static int discard(struct work *w, const struct exec_result *result, const struct err *err)
+{
+    struct err ignored = ERR_INIT;
+    tree_remove(work_dirfd(w), result->upper, &ignored);
+    return err->code;
+}
+
+int run_command(struct step *s, struct work *w, const struct strv *env, struct observer *o,
+                const struct layer **ret, struct err *err)
 {
     struct run *r = s->arg;
     struct build *b = s->st->b;
@@ -312,10 +320,13 @@ static int run_command(struct step *s, struct work *w, const struct strv *env,
         .output = on_command_output,
         .output_arg = r->redactor,
         .cancel = engine_cancel(b->e),
+        .observer = o,
     };
     AUTO(exec_result_release) struct exec_result result = { 0 };
     if (exec_run(b->store, w, &spec, &result, err) < 0)
         return err->code;
+    if (o != NULL && observer_check(o, err) < 0)
+        return discard(w, &result, err);
     if (result.status != 0)
         return failed(s, &result, err);
     *ret = collect(b, w, &spec, &result, err);
@@ -323,33 +334,59 @@ static int run_command(struct step *s, struct work *w, const struct strv *env,
 }
 
 /* What the step prints is seen, and kept, without the secrets that it was given. */
-static int run_redacted(struct step *s, struct work *w, const struct strv *env,
+static int run_redacted(struct step *s, struct work *w, const struct strv *env, run_fn fn,
                         const struct layer **ret, struct err *err)
 {
     struct run *r = s->arg;
     r->redactor = redactor_new(on_output, s);
     run_mounts_redact(&r->mounts, r->redactor);
-    int rc = run_command(s, w, env, ret, err);
+    int rc = fn(s, w, env, ret, err);
     redactor_end(r->redactor);
     if (rc < 0) /* a runtime may show what it was given */
         redactor_message(r->redactor, err->msg);
     return rc;
 }
 
-static int execute(struct step *s, const struct layer **ret, struct err *err)
+int run_prepared_as(struct step *s, run_fn fn, const struct layer **ret, struct err *err)
 {
     struct run *r = s->arg;
     struct work *w = engine_work(s->st->b->e, err);
     AUTO(strv_release) struct strv env = STRV_INIT;
     environment(r, &env);
-    int rc = w == NULL ? err->code : find_user(r, err);
+    int rc = w == NULL ? err->code : run_find_user(r, err);
     if (rc == 0)
         rc = run_mounts_prepare(&r->mounts, w, &env, err);
     if (rc == 0)
         rc = mount_script(r, w, err);
     if (rc == 0)
-        rc = run_redacted(s, w, &env, ret, err);
+        rc = run_redacted(s, w, &env, fn, ret, err);
     run_mounts_wipe_env(&r->mounts, &env);
+    return rc;
+}
+
+/* Whatever came of a run that could not be observed to its end, it may have come of that. */
+static int run_observed(struct step *s, struct work *w, const struct strv *env,
+                        const struct layer **ret, struct err *err)
+{
+    struct err lost = ERR_INIT;
+    AUTO(observer_free) struct observer *o = run_trace_observer(s);
+    int rc = run_command(s, w, env, o, ret, err);
+    if (o == NULL || rc == ERR_CANCELLED)
+        return rc;
+    if (observer_check(o, &lost) == 0) {
+        if (rc == 0)
+            run_trace_keep(s, o);
+        return rc;
+    }
+    run_trace_lost(s, &lost);
+    err_clear(err);
+    buf_clear(&s->output);
+    return run_command(s, w, env, NULL, ret, err);
+}
+
+static int execute(struct step *s, const struct layer **ret, struct err *err)
+{
+    int rc = run_prepared_as(s, run_observed, ret, err);
     if (rc == 0)
         build_pack(s->st, *ret);
     return rc;
@@ -362,7 +399,9 @@ static int check_run(struct step *s, struct err *err)
     return run_mounts_check(&r->mounts, err);
 }
 
-static const struct step_ops run_ops = { .kind = "run", .check = check_run };
+static const struct step_ops run_ops = {
+    .kind = "run", .check = check_run, .reuse = run_trace_reuse, .settle = run_settle
+};
 
 int do_run(struct build_stage *st, const struct instr *i, struct err *err)
 {
@@ -377,7 +416,7 @@ int do_run(struct build_stage *st, const struct instr *i, struct err *err)
         return step_without_key(st, i, 0, err);
     AUTO(buf_release) struct buf created_by = BUF_INIT;
     created_by_run(&created_by, &st->state, &r.argv);
-    AUTO(key_free) struct key *k = key_of(&r);
+    AUTO(key_free) struct key *k = run_key(&r, NULL);
     struct step step = { .st = st,
                          .i = i,
                          .key = k,

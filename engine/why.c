@@ -261,6 +261,8 @@ void why_missed(struct step *s)
 {
     const struct build *b = s->st->b;
     struct step_report *r = s->report;
+    if (r->why != NULL)
+        return;
     if (stage_no_cache(s->st))
         r->why = str_dup(b->o->no_cache ? "--no-cache" : "--no-cache-filter");
     else if (r->change != NULL)

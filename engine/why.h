@@ -14,7 +14,8 @@
  * there was such a step and its key was another. Reads listings and the earlier key's text.
  */
 void why_changed(struct step *s);
-/* The reason of a step that is to be made: report->why, from change and what the options say. */
+/* The reason of a step that is to be made: report->why, from change and what the options say;
+ * unless that is set already. */
 void why_missed(struct step *s);
 
 /*

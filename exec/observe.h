@@ -30,6 +30,12 @@
 #include "base/own.h"
 #include "store/layer.h"
 
+/*
+ * What is recorded, and what is made constant, in which way: another number when either changes, as
+ * traces of then say nothing about now. Part of run ids.
+ */
+#define OBSERVE_VERSION 1
+
 /* Kinds of questions, ored; cache/questions.h says what their answers are. */
 enum observe_kind {
     OBSERVE_EXIST = 1, /* a name was looked up and is there */

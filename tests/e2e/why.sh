@@ -18,15 +18,6 @@ RUN echo $VERSION
 END
 }
 
-# The line of reason of the step whose name has the text; "" when it has none.
-why() {
-    awk -v text="$1" '
-        $1 !~ /^#[0-9]+$/ { next }
-        { rest = substr($0, length($1) + 2) }
-        !($1 in seen) { seen[$1] = 1; if (id == "" && rest ~ /^\[/ && index(rest, text)) id = $1 }
-        $1 == id && rest ~ /^=> / { print substr(rest, 4); exit }' log
-}
-
 t_a_first_build_has_nothing_to_compare_with() {
     service
     build -t t

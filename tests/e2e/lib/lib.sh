@@ -65,7 +65,7 @@ how() {
         $1 !~ /^#[0-9]+$/ { next }
         { rest = substr($0, length($1) + 2) }
         !($1 in seen) { seen[$1] = 1; if (id == "" && rest ~ /^\[/ && index(rest, text)) id = $1 }
-        $1 == id && rest ~ /^(CACHED$|REUSED|DONE |ERROR|CANCELED)/ { sub(/[: ].*/, "", rest); print rest; exit }' log
+        $1 == id && rest ~ /^(CACHED$|REUSED |DONE |ERROR|CANCELED)/ { sub(/[: ].*/, "", rest); print rest; exit }' log
 }
 
 ran() {
@@ -78,7 +78,7 @@ cached() {
     for step in "$@"; do eq CACHED "$(how "$step")" "step '$step'"; done
 }
 
-reused() {
+reused() { # by what an earlier run looked at
     local step
     for step in "$@"; do eq REUSED "$(how "$step")" "step '$step'"; done
 }
@@ -94,6 +94,15 @@ all_cached() {
             name[$1] !~ /\] FROM / { print name[$1] }' log)
     [ -z "$bad" ] || fail "these ran: $bad"
     grep -q 'CACHED' log || { cat log >&2; fail "no step was CACHED"; }
+}
+
+# The line of reason of the step whose name has the text; "" when it has none.
+why() {
+    awk -v text="$1" '
+        $1 !~ /^#[0-9]+$/ { next }
+        { rest = substr($0, length($1) + 2) }
+        !($1 in seen) { seen[$1] = 1; if (id == "" && rest ~ /^\[/ && index(rest, text)) id = $1 }
+        $1 == id && rest ~ /^=> / { print substr(rest, 4); exit }' log
 }
 
 # inside CMD...: runs it in the image t.

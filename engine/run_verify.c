@@ -1,0 +1,241 @@
+/*
+ * What becomes of an answer that came of observations: it is counted, and, when the options ask for
+ * it, the step is run all the same and compared.
+ *
+ * The first run is observed. When it gives the same files and asks nothing that the earlier run did
+ * not ask, the answer is verified. Else a second run, which is not observed, judges: where the two
+ * runs give the same and the answer is another, the observations were wrong; where they differ
+ * among themselves the step is not reproducible, and no cache can be blamed.
+ */
+#include "engine/run_trace.h"
+
+#include "base/log.h"
+#include "cache/questions.h"
+#include "engine/engine_internal.h"
+#include "engine/layer_links.h"
+#include "engine/step_run_internal.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define SET_MAX (64u << 20)
+#define PERCENT 100
+#define NEVER_AGAIN UINT64_C(1000000) /* trace_run.wide */
+
+enum verdict {
+    VERIFIED,
+    ASKS_MORE,        /* the same result, and questions that the earlier run did not ask */
+    NOT_REPRODUCIBLE, /* the runs differ among themselves, or it fails now */
+    ANOTHER,          /* another result, of a step that has more than its files to get it from */
+    UNSOUND,          /* another result, and nothing that could explain it */
+};
+
+/* What the runs of a comparison gave; run_fn's have no argument for it. */
+struct comparison {
+    const struct layer *expected, *first, *second;
+    bool asks_more;
+};
+
+/* Which names are one file is in no content id. */
+static struct cache_key links_of(const struct layer *l)
+{
+    struct cache_key ret;
+    AUTO(key_free) struct key *k = key_new("links");
+    layer_links_key(l, "", k, "links");
+    key_end(k, &ret, NULL);
+    return ret;
+}
+
+static bool same_files(const struct layer *a, const struct layer *b)
+{
+    if (a == NULL || b == NULL || !digest_eq(&a->content_id.d, &b->content_id.d))
+        return false;
+    struct cache_key x = links_of(a), y = links_of(b);
+    return digest_eq(&x.d, &y.d);
+}
+
+/* ---- the two runs ---- */
+
+/* Whether a question of now is none of then's, or asks for more. */
+static bool asks_other(const struct questions *then, const struct questions *now, size_t segment)
+{
+    struct question a, b;
+    for (size_t i = 0; i < questions_len(now, segment); i++) {
+        questions_at(now, segment, i, &a);
+        if (!questions_find(then, segment, a.path, &b) || (a.kinds & ~b.kinds) != 0)
+            return true;
+    }
+    return false;
+}
+
+static int compare_questions(struct step *s, const struct observer *o, bool *ret, struct err *err)
+{
+    const struct run_trace *t = &((struct run *)s->arg)->trace;
+    AUTO(buf_release) struct buf a = BUF_INIT;
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    uint64_t n_read;
+    if (blob_read(s->st->b->store, &t->used.questions, SET_MAX, &a, err) < 0 ||
+        run_trace_questions(s, o, &b, NULL, NULL, &n_read, err) < 0)
+        return err->code;
+    AUTO(questions_free) struct questions *then = questions_open(a.data, a.len, err);
+    AUTO(questions_free) struct questions *now = then ? questions_open(b.data, b.len, err) : NULL;
+    if (now == NULL)
+        return err->code;
+    *ret = questions_segments(then) != questions_segments(now);
+    for (size_t i = 0; i < questions_segments(now) && !*ret; i++)
+        *ret = asks_other(then, now, i);
+    return 0;
+}
+
+/* run_fn. The first run, observed where that is possible. */
+static int run_first(struct step *s, struct work *w, const struct strv *env,
+                     const struct layer **ret, struct err *err)
+{
+    struct comparison *c = ((struct run *)s->arg)->comparison;
+    AUTO(observer_free) struct observer *o = run_trace_observer(s);
+    struct err lost = ERR_INIT;
+    int rc = run_command(s, w, env, o, &c->first, err);
+    if (o != NULL && rc != ERR_CANCELLED && observer_check(o, &lost) < 0) {
+        run_trace_lost(s, &lost);
+        err_clear(err);
+        return run_command(s, w, env, NULL, &c->first, err);
+    }
+    if (rc == 0 && o != NULL && compare_questions(s, o, &c->asks_more, &lost) < 0)
+        log_debug("trace", "the questions of two runs cannot be compared: %s", lost.msg);
+    if (rc == 0 && o != NULL && c->asks_more)
+        run_trace_keep(s, o);
+    *ret = c->first;
+    return rc;
+}
+
+/* run_fn. Both runs, as far as they are needed to judge. */
+static int run_both(struct step *s, struct work *w, const struct strv *env,
+                    const struct layer **ret, struct err *err)
+{
+    struct comparison *c = ((struct run *)s->arg)->comparison;
+    int rc = run_first(s, w, env, ret, err);
+    if (rc < 0 || same_files(c->first, c->expected))
+        return rc;
+    buf_clear(&s->output); /* one run's is enough */
+    return run_command(s, w, env, NULL, &c->second, err);
+}
+
+/* ---- the verdict ---- */
+
+/* The network, a cache, a secret: none of it is in a key. */
+static bool has_more_than_files(const struct run *r)
+{
+    bool more = r->network != EXEC_NET_NONE;
+    for (size_t i = 0; i < r->mounts.n; i++)
+        more =
+            more || (r->mounts.v[i].m->type != MOUNT_BIND && r->mounts.v[i].m->type != MOUNT_TMPFS);
+    return more;
+}
+
+static enum verdict judge(const struct run *r)
+{
+    const struct comparison *c = r->comparison;
+    if (same_files(c->first, c->expected))
+        return c->asks_more ? ASKS_MORE : VERIFIED;
+    if (!same_files(c->first, c->second))
+        return NOT_REPRODUCIBLE;
+    return has_more_than_files(r) ? ANOTHER : UNSOUND;
+}
+
+static void mark_run(struct step *s, enum verdict v)
+{
+    const struct run_trace *t = &((struct run *)s->arg)->trace;
+    struct store *store = s->st->b->store;
+    struct trace_run known = { 0 };
+    struct err ignored = ERR_INIT;
+    trace_run_get(store, &t->run, &known, &ignored);
+    known.not_reproducible = v == NOT_REPRODUCIBLE;
+    if (v == UNSOUND)
+        known.wide = NEVER_AGAIN;
+    trace_run_put(store, &t->run, &known, &ignored);
+}
+
+static void condemn(struct step *s, enum verdict v)
+{
+    const struct run_trace *t = &((struct run *)s->arg)->trace;
+    struct err err = ERR_INIT;
+    size_t n = 0;
+    if (trace_drop(s->st->b->store, &t->run, &n, &err) < 0)
+        log_warn("trace", "wrong observations cannot be dropped: %s", err.msg);
+    log_warn("trace",
+             "line %d: what an earlier run gave is not what running the step gives now; its "
+             "observations are dropped, with %zu result%s that came of them. %s",
+             s->i->line, n, n == 1 ? "" : "s",
+             v == ANOTHER ? "The network, or a mount that is in no key, may give it something else"
+                          : "This is a fault of shale: please report it");
+}
+
+static void tell(struct step *s, enum verdict v)
+{
+    static const struct {
+        const char *counter, *note;
+    } told[] = {
+        [VERIFIED] = { "trace.verified", "run again and compared: the same" },
+        [ASKS_MORE] = { "trace.verified",
+                        "run again and compared: the same, but it looked at other files" },
+        [NOT_REPRODUCIBLE] = { "trace.not_reproducible",
+                               "run again and compared: it gives something else each time" },
+        [ANOTHER] = { "trace.another", "run again and compared: it gives something else now" },
+        [UNSOUND] = { "trace.unsound", "run again and compared: it gives something else now" },
+    };
+    run_trace_count(s, told[v].counter, 1);
+    vertex_note(s->st->b->e, s->vertex, "%s", told[v].note);
+    if (v == NOT_REPRODUCIBLE || v == UNSOUND)
+        mark_run(s, v);
+    if (v == ANOTHER || v == UNSOUND)
+        condemn(s, v);
+}
+
+/* True: the answer holds. */
+static bool verify(struct step *s, struct answer *a, struct err *err)
+{
+    struct run *r = s->arg;
+    struct comparison c = { .expected = a->layer };
+    const struct layer *ret = NULL;
+    r->comparison = &c;
+    int rc = run_prepared_as(s, run_both, &ret, err);
+    enum verdict v = rc < 0 ? NOT_REPRODUCIBLE : judge(r);
+    r->comparison = NULL;
+    if (rc == ERR_CANCELLED)
+        return true;
+    if (rc < 0)
+        log_debug("trace", "a step that is known fails when it is run: %s", err->msg);
+    err_clear(err);
+    tell(s, v);
+    if (v != ANOTHER && v != UNSOUND)
+        return true;
+    build_pack(s->st, c.first);
+    a->layer = c.first;
+    return false;
+}
+
+static bool is_sampled(const struct step *s)
+{
+    const struct build_options *o = s->st->b->o;
+    uint8_t byte[4];
+    uint32_t n;
+    if (o->trace == TRACE_VERIFY || o->trace_sample >= PERCENT)
+        return true;
+    if (o->trace_sample == 0 || getrandom(byte, sizeof(byte), 0) != sizeof(byte))
+        return false;
+    memcpy(&n, byte, sizeof(n));
+    return n % PERCENT < o->trace_sample;
+}
+
+int run_settle(struct step *s, struct answer *a, bool *ret_holds, struct err *err)
+{
+    const struct run_trace *t = &((struct run *)s->arg)->trace;
+    struct err ignored = ERR_INIT;
+    *ret_holds = !is_sampled(s) || verify(s, a, err);
+    if (err->code != ERR_NONE || !*ret_holds)
+        return err->code;
+    trace_reused(s->st->b->store, &t->used, &s->report->key, &ignored);
+    run_trace_count(s, "trace.reused", 1);
+    run_trace_count(s, "trace.reused_ms", a->record.cost_ms > 0 ? (uint64_t)a->record.cost_ms : 0);
+    return 0;
+}
