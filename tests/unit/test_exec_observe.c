@@ -868,38 +868,39 @@ static void write_text(const char *path, const char *text)
     close(fd);
 }
 
-static int userns_main(struct box *b)
-{
-    int raw = 0;
+/* argv[1] of this program again, in a user namespace that unshare(1) made: a process with threads,
+ * and TSan has some, may not go into one. */
+#define IN_USERNS "in-userns"
 
-    CHECK(unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0);
-    write_text("/proc/self/setgroups", "deny");
-    write_text("/proc/self/uid_map", "0 0 1");
-    write_text("/proc/self/gid_map", "0 0 1");
+static int userns_main(void)
+{
+    struct box *b = NULL;
+
+    box_setup((void **)&b);
     observe(b, &b->l, 1);
-    pid_t pid = start_step(b, USERNS, read_file);
-    CHECK(waitpid(pid, &raw, 0) == pid);
-    observer_stop(b->o);
-    CHECK(raw == 0);
-    struct err err = ERR_INIT;
-    if (observer_check(b->o, &err) < 0) {
-        fprintf(stderr, "%s\n", err.msg);
-        return 1;
+    int r = end_step(b, start_step(b, USERNS, read_file));
+    if (r == 0 && observer_check(b->o, &b->x->err) < 0) {
+        fprintf(stderr, "%s\n", b->x->err.msg);
+        r = 1;
     }
-    CHECK(strstr(asked_of(b, b->l), "app/a: EXIST STAT READ\n") != NULL);
-    return 0;
+    if (r == 0 && strstr(asked_of(b, b->l), "app/a: EXIST STAT READ\n") == NULL)
+        r = 2;
+    box_teardown((void **)&b);
+    return r;
 }
 
-/* In a process of its own: there is no way back. */
 static void user_namespaces_can_observe_too(void **state)
 {
-    struct box *b = *state;
+    char self[4096] = "";
     int raw = 0;
-    pid_t pid = fork();
 
+    (void)state;
+    assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+    pid_t pid = fork();
     if (pid == 0) {
-        alarm(60);
-        _exit(userns_main(b));
+        execlp("unshare", "unshare", "--user", "--mount", "--map-root-user", self, IN_USERNS,
+               (char *)NULL);
+        _exit(127);
     }
     assert_int_equal(waitpid(pid, &raw, 0), pid);
     assert_int_equal(raw, 0);
@@ -1430,6 +1431,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], EXEC_HELPER_ARG) == 0)
         return exec_helper_main(argc, argv);
+    if (argc > 1 && strcmp(argv[1], IN_USERNS) == 0)
+        return userns_main();
     const struct CMUnitTest tests[] = {
         CASE(looking_at_a_file_does_not_read_it),
         CASE(reading_is_seen_once),
