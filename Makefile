@@ -141,6 +141,11 @@ truth: $(OUT)/shale
 	$(Q)SHALE=$(OUT)/shale SHALE_TEST_DIR=$(OUT)/truth T=truth TEST_TIMEOUT=86400 TRUTH_EDITS='$(or $(EDITS),5000)' \
 		TRUTH_SEED='$(SEED)' TRUTH_BATCH='$(BATCH)' tests/run-e2e.sh
 
+## trace-truth: what steps are reused for against untraced runs (COMMANDS=36 of each edit, EDITS=40, SEED=1; 0: all)
+trace-truth: $(OUT)/shale
+	$(Q)SHALE=$(OUT)/shale SHALE_TEST_DIR=$(OUT)/trace-truth T=trace_truth TEST_TIMEOUT=86400 TRACE_COMMANDS='$(or $(COMMANDS),0)' \
+		TRACE_EDITS='$(or $(EDITS),0)' TRACE_SEED='$(SEED)' tests/run-e2e.sh
+
 ## conformance: run shale over test data of others (CORPORA=DIR holds it, N="01 05": only these)
 CORPORA ?= ../shared/corpora
 conformance: $(OUT)/shale
@@ -217,5 +222,5 @@ help:
 	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 	@sed -n 's/^#   \([A-Z]*=\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all unit test test-cli test-e2e truth conformance demo bench deps install uninstall fuzz-smoke replay analyze tidy check-deps check-headers \
+.PHONY: FORCE all unit test test-cli test-e2e truth trace-truth conformance demo bench deps install uninstall fuzz-smoke replay analyze tidy check-deps check-headers \
 	format format-check clean help

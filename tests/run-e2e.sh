@@ -11,6 +11,7 @@
 #   SHALE_TEST_DOCKER the docker client to look at these with (default: docker)
 #   TEST_TIMEOUT      seconds that one test may take (default: 600)
 #   TRUTH_SEED, TRUTH_EDITS, TRUTH_BATCH   for e2e/truth.sh
+#   TRACE_SEED, TRACE_COMMANDS, TRACE_EDITS   for e2e/trace_truth.sh
 #   KEEP=1            leave the tests' directories there
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -37,7 +38,8 @@ by_sudo() {
         SHALE_TEST_GRAPH="${SHALE_TEST_GRAPH:-}" SHALE_TEST_CTRD="${SHALE_TEST_CTRD:-}" \
         SHALE_TEST_DOCKER="${SHALE_TEST_DOCKER:-}" ASAN_OPTIONS="${ASAN_OPTIONS:-}" \
         UBSAN_OPTIONS="${UBSAN_OPTIONS:-}" TEST_TIMEOUT="${TEST_TIMEOUT:-}" TRUTH_SEED="${TRUTH_SEED:-}" \
-        TRUTH_EDITS="${TRUTH_EDITS:-}" TRUTH_BATCH="${TRUTH_BATCH:-}" tests/run-e2e.sh
+        TRUTH_EDITS="${TRUTH_EDITS:-}" TRUTH_BATCH="${TRUTH_BATCH:-}" TRACE_SEED="${TRACE_SEED:-}" \
+        TRACE_COMMANDS="${TRACE_COMMANDS:-}" TRACE_EDITS="${TRACE_EDITS:-}" tests/run-e2e.sh
 }
 
 finish() {
