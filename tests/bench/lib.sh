@@ -56,8 +56,8 @@ time_ms() { # time_ms WAY
     printf '%d.%d\n' $((us / 1000)) $((us % 1000 / 100))
 }
 
-# measure CHANGE WAY...: RUNS rounds; in each all ways in turn, so that a busy moment hits all. CHANGE is run before
-# each with a word that is never the same.
+# measure CHANGE WAY...: RUNS rounds; in each all ways in turn, so that a busy moment hits all, and none always comes after
+# the same one. CHANGE is run before each with a word that is never the same.
 measure() {
     local change=$1 round way
     shift
@@ -68,6 +68,7 @@ measure() {
             "$change" "$round.$way"
             time_ms "$way" >>"$dir/times.$way"
         done
+        set -- "${@:2}" "$1"
     done
 }
 
