@@ -36,6 +36,7 @@ const char *cache_mount_path(const struct cache_mount *m)
 /* What one call of cache_mount_open works on. */
 struct opening {
     struct store *s;
+    char *dir_name;
     const struct cache_mount_spec *spec;
     int dir;  /* of all cache mounts */
     int lock; /* an open file description of its own: it owns the lock */
@@ -44,6 +45,7 @@ struct opening {
 
 static void opening_release(struct opening *o)
 {
+    mem_free(o->dir_name);
     fd_close(o->dir);
     fd_close(o->lock);
 }
@@ -51,14 +53,15 @@ DEFINE_AUTO_VALUE(struct opening, opening_release);
 
 static int open_dir(struct opening *o, struct err *err)
 {
-    if (store_make_dir(o->s->dirfd, DIR_NAME, 0700, err) < 0)
+    o->dir_name = store_owned_name(o->s, DIR_NAME);
+    if (store_make_dir(o->s->dirfd, o->dir_name, 0700, err) < 0)
         return err->code;
-    o->dir = openat(o->s->dirfd, DIR_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    o->dir = openat(o->s->dirfd, o->dir_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (o->dir < 0)
-        return err_sys(err, errno, "cannot open '%s/" DIR_NAME "'", o->s->root);
+        return err_sys(err, errno, "cannot open '%s/%s'", o->s->root, o->dir_name);
     o->lock = openat(o->dir, LOCKS, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (o->lock < 0)
-        return err_sys(err, errno, "cannot open '%s/" DIR_NAME "/" LOCKS "'", o->s->root);
+        return err_sys(err, errno, "cannot open '%s/%s/" LOCKS "'", o->s->root, o->dir_name);
     return 0;
 }
 
@@ -213,7 +216,7 @@ struct cache_mount *cache_mount_open(struct store *s, const struct cache_mount_s
         lock_try_share_byte(o.lock, place(&o, 0), err) < 0)
         return NULL;
     struct cache_mount *m = mem_zalloc(sizeof(*m));
-    m->path = str_printf("%s/" DIR_NAME "/%s", s->root, o.name);
+    m->path = str_printf("%s/%s/%s", s->root, o.dir_name, o.name);
     m->lock = TAKE_FD(o.lock);
     return m;
 }

@@ -52,11 +52,20 @@
     "CREATE TABLE listing_stamps(listing BLOB PRIMARY KEY, stamp TEXT NOT NULL)" \
     " STRICT, WITHOUT ROWID;"
 
+/* Of version 3: before, all were of the machine's own root, form ''. */
+#define TREES_NAMED(name)                                                           \
+    "CREATE TABLE " name "(diff BLOB NOT NULL REFERENCES layers ON DELETE CASCADE," \
+    " size INTEGER NOT NULL, boot TEXT NOT NULL, made_s INTEGER NOT NULL,"          \
+    " used INTEGER NOT NULL, form TEXT NOT NULL,"                                   \
+    " PRIMARY KEY (diff, form)) STRICT, WITHOUT ROWID;"
+#define TREES TREES_NAMED("trees")
+
 /*
  * Digests are BLOBs of 32 bytes. "used" orders by last use (db_tick); "_s" are seconds of the
  * wall clock, to be shown. layers.is_ours: the tar can be written again from the listing and a
  * tree. trees.boot is '' for a tree that is synced, else the boot in which its bytes may be
- * believed. docs/store-layout.md has it in words.
+ * believed; trees.form says in which user namespace it was made. docs/store-layout.md has it in
+ * words.
  */
 static const char schema[] =
     "CREATE TABLE clock(one INTEGER PRIMARY KEY CHECK (one = 1), tick INTEGER NOT NULL) STRICT;"
@@ -70,9 +79,6 @@ static const char schema[] =
     " compression TEXT NOT NULL, blob BLOB NOT NULL, size INTEGER NOT NULL,"
     " PRIMARY KEY (diff, compression, blob)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX layer_blobs_by_blob ON layer_blobs(blob);"
-    "CREATE TABLE trees(diff BLOB PRIMARY KEY REFERENCES layers ON DELETE CASCADE,"
-    " size INTEGER NOT NULL, boot TEXT NOT NULL, made_s INTEGER NOT NULL,"
-    " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE images(config BLOB PRIMARY KEY, manifest BLOB, size INTEGER NOT NULL,"
     " made_s INTEGER NOT NULL, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE tags(name TEXT PRIMARY KEY,"
@@ -86,7 +92,7 @@ static const char schema[] =
     " step TEXT NOT NULL, cost_ms INTEGER NOT NULL,"
     " made_s INTEGER NOT NULL, used_s INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX records_by_layer ON records(layer);" LISTING_STAMPS LAST_BUILDS TRACES;
+    "CREATE INDEX records_by_layer ON records(layer);" TREES LISTING_STAMPS LAST_BUILDS TRACES;
 
 /* What an index of version `from` lacks, in this order; `schema` has all of it. */
 static const struct {
@@ -97,6 +103,8 @@ static const struct {
     { 1, LISTING_STAMPS },
     { 1, LAST_BUILDS },
     { 2, TRACES },
+    { 2, TREES_NAMED("trees_3") "INSERT INTO trees_3 SELECT *, '' FROM trees; DROP TABLE trees;"
+                                "ALTER TABLE trees_3 RENAME TO trees;" },
 };
 
 #define LAST_BUILD \
@@ -133,9 +141,10 @@ static const char *const texts[Q_COUNT] = {
     [Q_LAYER_BLOB_PUT] = "INSERT OR IGNORE INTO layer_blobs VALUES (?1, ?2, ?3, ?4)",
     [Q_LAYER_BLOB_DROP] = "DELETE FROM layer_blobs WHERE diff = ?1 AND blob = ?2",
     [Q_LAYER_USE] = "UPDATE layers SET used = ?2 WHERE diff = ?1",
-    [Q_TREE_GET] = "SELECT boot, is_ours FROM trees JOIN layers USING (diff) WHERE diff = ?1",
-    [Q_TREE_PUT] = "INSERT OR REPLACE INTO trees VALUES (?1, ?2, ?3, ?4, ?5)",
-    [Q_TREE_DROP] = "DELETE FROM trees WHERE diff = ?1",
+    [Q_TREE_GET] = "SELECT boot, is_ours FROM trees JOIN layers USING (diff)"
+                   " WHERE diff = ?1 AND form = ?2",
+    [Q_TREE_PUT] = "INSERT OR REPLACE INTO trees VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [Q_TREE_DROP] = "DELETE FROM trees WHERE diff = ?1 AND form = ?2",
     [Q_TREE_USE] = "UPDATE trees SET used = ?2 WHERE diff = ?1",
     [Q_IMAGE_PUT] = "INSERT INTO images VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET"
                     " manifest = coalesce(excluded.manifest, manifest), size = excluded.size,"

@@ -414,7 +414,7 @@ struct layer_put {
     const struct new_layer *n;
     const struct layer *layer;
     const struct layer_blob *blob; /* NULL: none */
-    const char *tree_boot;
+    const char *tree_boot, *tree_form;
 };
 
 static int put_layer_row(struct db *ix, const struct layer_put *put, int64_t tick, struct err *err)
@@ -445,6 +445,7 @@ static int put_tree_row(struct db *ix, const struct layer_put *put, int64_t tick
     bind_text(q, 3, put->tree_boot);
     bind_int(q, 4, clock_wall_s());
     bind_int(q, 5, tick);
+    bind_text(q, 6, put->tree_form);
     return query_run(ix, q, err);
 }
 
@@ -464,7 +465,9 @@ static int put_rows(struct db *ix, void *arg, struct err *err)
 static int publish(struct store *s, struct new_layer *n, struct layer *l, struct err *err)
 {
     struct layer_blob blob = { .compression = n->compression };
-    struct layer_put put = { .n = n, .layer = l, .tree_boot = n->is_synced ? "" : s->boot };
+    struct layer_put put = {
+        .n = n, .layer = l, .tree_boot = n->is_synced ? "" : s->boot, .tree_form = s->ns.form
+    };
 
     if (n->packed != NULL) {
         if (blob_writer_commit(n->packed, n->want, &blob.id, &blob.size, err) < 0)

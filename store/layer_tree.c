@@ -30,6 +30,7 @@ static int find_tree(struct db *ix, void *arg, struct err *err)
     if (q == NULL)
         return err->code;
     bind_digest(q, 1, &tq->id->d);
+    bind_text(q, 2, tq->store->ns.form);
     int r = query_step(ix, q, err);
     tq->found = r > 0 && (*col_text(q, 0) == '\0' || strcmp(col_text(q, 0), tq->store->boot) == 0);
     tq->is_ours = r > 0 && col_int(q, 1) != 0;
@@ -132,12 +133,13 @@ static int move_away(struct store *s, const struct diff_id *id, struct err *err)
 
 static int drop_tree_row(struct db *ix, void *arg, struct err *err)
 {
-    const struct diff_id *id = arg;
+    const struct tree_query *tq = arg;
     AUTO(query_end) sqlite3_stmt *q = query(ix, Q_TREE_DROP, err);
 
     if (q == NULL)
         return err->code;
-    bind_digest(q, 1, &id->d);
+    bind_digest(q, 1, &tq->id->d);
+    bind_text(q, 2, tq->store->ns.form);
     return query_run(ix, q, err);
 }
 
@@ -145,15 +147,14 @@ static int drop_tree_row(struct db *ix, void *arg, struct err *err)
 static int drop_held(struct store *s, const struct diff_id *id, const struct stat *bad,
                      struct err *err)
 {
-    struct diff_id copy = *id;
+    struct tree_query tq = { .store = s, .id = id };
     struct stat st;
 
     if (fstatat(s->trees, DIGEST_HEX(&id->d), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         (st.st_dev != bad->st_dev || st.st_ino != bad->st_ino))
         return 0; /* somebody else has replaced it */
     log_warn("store", "the tree of layer %s was damaged and is removed", DIGEST_S(&id->d));
-    return db_write(s->db, false, drop_tree_row, &copy, err) < 0 ? err->code
-                                                                 : move_away(s, id, err);
+    return db_write(s->db, false, drop_tree_row, &tq, err) < 0 ? err->code : move_away(s, id, err);
 }
 
 void tree_drop(struct store *s, const struct diff_id *id, const struct stat *bad)
@@ -209,6 +210,7 @@ static int put_tree_row(struct db *ix, void *arg, struct err *err)
     bind_text(q, 3, row->store->boot);
     bind_int(q, 4, clock_wall_s());
     bind_int(q, 5, tick);
+    bind_text(q, 6, row->store->ns.form);
     return query_run(ix, q, err);
 }
 
@@ -305,5 +307,5 @@ char *layer_tree(struct store *s, const struct layer *l, struct err *err)
         err_wrap(err, "cannot unpack layer '%s'", DIGEST_S(&l->diff_id.d));
         return NULL;
     }
-    return str_printf("%s/trees/%s", s->root, DIGEST_HEX(&l->diff_id.d));
+    return str_printf("%s/%s/%s", s->root, s->trees_name, DIGEST_HEX(&l->diff_id.d));
 }

@@ -28,6 +28,20 @@ static const struct {
     { 0x47504653, "GPFS" },   { 0x564c, "NetWare" },
 };
 
+#define ROOTS_STORE "/var/lib/shale"
+
+/* Root of a user namespace may be anybody: then the store is where that user has it. */
+static bool may_use_roots_store(void)
+{
+    struct stat st;
+
+    if (geteuid() != 0 || userns_is_initial())
+        return geteuid() == 0;
+    if (stat(ROOTS_STORE, &st) == 0)
+        return st.st_uid == 0;
+    return errno == ENOENT && access("/var/lib", W_OK) == 0;
+}
+
 static char *default_root(struct err *err)
 {
     const char *root = getenv("SHALE_ROOT"), *data = getenv("XDG_DATA_HOME"),
@@ -35,8 +49,8 @@ static char *default_root(struct err *err)
 
     if (root != NULL && *root != '\0')
         return str_dup(root);
-    if (geteuid() == 0)
-        return str_dup("/var/lib/shale");
+    if (may_use_roots_store())
+        return str_dup(ROOTS_STORE);
     if (data != NULL && *data == '/')
         return path_join(data, "shale");
     if (home != NULL && *home == '/')
@@ -148,12 +162,59 @@ static int open_sub(struct store *s, const char *name, int *ret_fd, struct err *
     return *ret_fd < 0 ? cannot_write(err, errno, s->root) : 0;
 }
 
+char *store_owned_name(const struct store *s, const char *name)
+{
+    return s->ns.is_initial ? str_dup(name) : str_printf("%s-%s", name, s->ns.form);
+}
+
+static uint32_t last_id(const struct userns_map *m)
+{
+    return m->n > 0 ? m->v[m->n - 1].first + m->v[m->n - 1].n - 1 : 0;
+}
+
+/*
+ * A namespace in a namespace sees its maps as the outer one counts. So that two of them that look
+ * alike and mean other ids are told apart, the directory is given to the last id of all: who means
+ * another one sees another owner. Who can give nothing away has no trees of others either.
+ */
+static int check_owners(const struct store *s, struct err *err)
+{
+    uint32_t uid = last_id(&s->ns.uids), gid = last_id(&s->ns.gids);
+    struct stat st;
+
+    if (geteuid() != 0)
+        return 0;
+    if (fstatat(s->dirfd, s->trees_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return cannot_write(err, errno, s->root);
+    if ((st.st_uid != 0 && st.st_uid != uid) || (st.st_gid != 0 && st.st_gid != gid))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "its '%s' has files of other users than this user namespace: use another "
+                       "SHALE_ROOT",
+                       s->trees_name);
+    if ((st.st_uid != uid || st.st_gid != gid) &&
+        fchownat(s->dirfd, s->trees_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        log_debug("store", "cannot give '%s' to %u:%u: %s", s->trees_name, (unsigned)uid,
+                  (unsigned)gid, strerror(errno));
+    return 0;
+}
+
+static int open_trees(struct store *s, struct err *err)
+{
+    if (userns_read(&s->ns, err) < 0)
+        return err->code;
+    s->trees_name = store_owned_name(s, "trees");
+    if (!s->ns.is_initial &&
+        (store_make_dir(s->dirfd, s->trees_name, 0700, err) < 0 || check_owners(s, err) < 0))
+        return err_wrap(err, "store '%s'", s->root);
+    return open_sub(s, s->trees_name, &s->trees, err);
+}
+
 static int open_dirs(struct store *s, struct err *err)
 {
     if (store_make_dir(s->dirfd, "blobs", 0700, err) < 0 ||
         store_make_dir(s->dirfd, "memory", 0700, err) < 0)
         return err_wrap(err, "store '%s'", s->root);
-    if (open_sub(s, "blobs/sha256", &s->blobs, err) < 0 || open_sub(s, "trees", &s->trees, err) < 0)
+    if (open_sub(s, "blobs/sha256", &s->blobs, err) < 0 || open_trees(s, err) < 0)
         return err->code;
     return open_sub(s, "work", &s->work, err);
 }
@@ -214,6 +275,8 @@ void store_close(struct store *s)
     fd_close(s->trees);
     fd_close(s->blobs);
     fd_close(s->dirfd);
+    userns_release(&s->ns);
+    mem_free(s->trees_name);
     mem_free(s->root);
     mem_free(s);
 }

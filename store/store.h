@@ -2,10 +2,12 @@
  * The store: a directory of blobs, unpacked trees and an SQLite index, shared
  * by all shale processes of one owner.
  *
- *     $SHALE_ROOT, else /var/lib/shale for root, else ${XDG_DATA_HOME:-~/.local/share}/shale
+ *     $SHALE_ROOT, else /var/lib/shale for root (of a user namespace: where it may use that), else
+ *     ${XDG_DATA_HOME:-~/.local/share}/shale
  *
  *     blobs/sha256/ab/<hex>   bytes, named by their SHA-256, mode 0600
- *     trees/<hex of diff id>/ unpacked layers, used as overlay lower directories
+ *     trees/<hex of diff id>/ unpacked layers, used as overlay lower directories (trees-<form>/ in
+ *                             a user namespace: there they have other owners and other marks)
  *     shale.db                the index
  *     memory/                 digests of context files (written by cache/)
  *     work/<boot>-<pid>-<n>   scratch of one process, with its lease

@@ -4,6 +4,7 @@
 
 #include "base/cancel.h"
 #include "base/map.h"
+#include "base/userns.h"
 #include "store/index_internal.h"
 #include "store/store.h"
 #include "store/work.h"
@@ -23,10 +24,12 @@ struct pending_stamp {
 };
 
 struct store {
-    char *root;              /* absolute, without links */
-    int dirfd;               /* of root */
-    int blobs;               /* blobs/sha256 */
-    int trees;               /* trees */
+    char *root; /* absolute, without links */
+    int dirfd;  /* of root */
+    int blobs;  /* blobs/sha256 */
+    int trees;  /* trees, or those of this user namespace: trees-<form> */
+    char *trees_name;
+    struct userns ns;        /* trees and cache mounts have its owners */
     int work;                /* work */
     char boot[BOOT_LEN + 1]; /* this boot of the machine: hex digits */
     atomic_bool durable;
@@ -39,6 +42,8 @@ struct store {
     size_t n_stamps, cap_stamps;
 };
 
+/* Name of a directory of files with owners: of our own where the machine's root has another. */
+char *store_owned_name(const struct store *s, const char *name) OWNED(mem_free);
 /* Scratch of the store itself; borrowed. */
 struct work *store_scratch(struct store *s, struct err *err);
 /* mkdir with exactly this mode, whatever the umask; what is there already is fine. */

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/userns.h"
 #include "image/layer_tar.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 
 struct unpack {
     int root, scratch;
+    struct userns ns;
     const struct listing *listing;
     bool *is_made;    /* by index: files whose bytes are there */
     size_t n_missing; /* files whose bytes are not */
@@ -37,6 +39,7 @@ static void unpack_release(struct unpack *u)
     map_free(u->odd);
     hasher_free(u->hasher);
     mem_free(u->chunk);
+    userns_release(&u->ns);
 }
 DEFINE_AUTO_VALUE(struct unpack, unpack_release);
 
@@ -91,6 +94,12 @@ static bool is_overlay_xattr(const char *name)
     return str_starts(name, "trusted.overlay.") || str_starts(name, "user.overlay.");
 }
 
+/* Nobody in a user namespace, where such attributes can't be set, sees any either. */
+static bool is_out_of_sight(const struct unpack *u, const char *name)
+{
+    return !u->ns.is_initial && str_starts(name, "trusted.");
+}
+
 /*
  * fd >= 0: on it, else on leaf in dir without following it. A file system that
  * has no such xattrs is no error; the listing knows them all the same.
@@ -116,17 +125,19 @@ static int set_xattr(const struct entry *e, int fd, int dir, const char *leaf,
     return refused(e, errno, "set an xattr of", err);
 }
 
-static int set_xattrs(const struct entry *e, int fd, int dir, const char *leaf, struct err *err)
+static int set_xattrs(const struct unpack *u, const struct entry *e, int fd, int dir,
+                      const char *leaf, struct err *err)
 {
-    static const struct entry_xattr opaque = { "trusted.overlay.opaque", "y", 1 };
+    const char *opaque =
+        u->ns.is_initial ? "trusted.overlay.opaque" : "user.overlay.opaque"; /* by "userxattr" */
 
     for (size_t i = 0; i < e->n_xattrs; i++)
-        if (!is_overlay_xattr(e->xattrs[i].name) &&
+        if (!is_overlay_xattr(e->xattrs[i].name) && !is_out_of_sight(u, e->xattrs[i].name) &&
             set_xattr(e, fd, dir, leaf, &e->xattrs[i], err) < 0)
             return err->code;
     if (e->type != ENTRY_DIR || !e->opaque)
         return 0;
-    if (fsetxattr(fd, opaque.name, opaque.value, opaque.len, 0) < 0)
+    if (fsetxattr(fd, opaque, "y", 1, 0) < 0)
         return refused(e, errno, "mark as opaque the directory", err);
     return 0;
 }
@@ -136,33 +147,46 @@ static void times_of(const struct entry *e, struct timespec ret[2])
     ret[0] = ret[1] = (struct timespec){ .tv_sec = e->mtime, .tv_nsec = e->mtime_ns };
 }
 
+/* After a chown that failed. */
+static int refused_owner(const struct unpack *u, const struct entry *e, int sys, struct err *err)
+{
+    if (userns_has_uid(&u->ns, e->uid) && userns_has_gid(&u->ns, e->gid))
+        return refused(e, sys, "set the owner of", err);
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "'/%s' belongs to %u:%u, which this user namespace does not have: map more users "
+        "and groups into it (newuidmap, newgidmap), or run shale as root",
+        e->path, (unsigned)e->uid, (unsigned)e->gid);
+}
+
 /* The owner first: it takes setuid bits and capabilities away. */
-static int set_metadata(const struct entry *e, int fd, struct err *err)
+static int set_metadata(const struct unpack *u, const struct entry *e, int fd, struct err *err)
 {
     struct timespec times[2];
 
     times_of(e, times);
     if (fchown(fd, e->uid, e->gid) < 0)
-        return refused(e, errno, "set the owner of", err);
+        return refused_owner(u, e, errno, err);
     if (fchmod(fd, e->mode & 07777) < 0)
         return refused(e, errno, "set the mode of", err);
-    if (set_xattrs(e, fd, -1, NULL, err) < 0)
+    if (set_xattrs(u, e, fd, -1, NULL, err) < 0)
         return err->code;
     return futimens(fd, times) < 0 ? refused(e, errno, "set the time of", err) : 0;
 }
 
 /* The same for what cannot be opened: links, devices, FIFOs. */
-static int set_metadata_at(const struct entry *e, int dir, const char *leaf, struct err *err)
+static int set_metadata_at(const struct unpack *u, const struct entry *e, int dir, const char *leaf,
+                           struct err *err)
 {
     struct timespec times[2];
 
     times_of(e, times);
     if (fchownat(dir, leaf, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return refused(e, errno, "set the owner of", err);
+        return refused_owner(u, e, errno, err);
     /* Follows no link: there is none, we made the entry a moment ago in a directory of ours. */
     if (e->type != ENTRY_LINK && fchmodat(dir, leaf, e->mode & 07777, 0) < 0)
         return refused(e, errno, "set the mode of", err);
-    if (set_xattrs(e, -1, dir, leaf, err) < 0)
+    if (set_xattrs(u, e, -1, dir, leaf, err) < 0)
         return err->code;
     if (utimensat(dir, leaf, times, AT_SYMLINK_NOFOLLOW) < 0)
         return refused(e, errno, "set the time of", err);
@@ -192,7 +216,7 @@ static int make_link(struct unpack *u, const struct entry *e, struct err *err)
         return dir;
     if (symlinkat(e->target, dir, leaf) < 0)
         return refused(e, errno, "make link", err);
-    return set_metadata_at(e, dir, leaf, err);
+    return set_metadata_at(u, e, dir, leaf, err);
 }
 
 static int make_node(struct unpack *u, const struct entry *e, mode_t type, struct err *err)
@@ -202,9 +226,14 @@ static int make_node(struct unpack *u, const struct entry *e, mode_t type, struc
 
     if (dir < 0)
         return dir;
-    if (mknodat(dir, leaf, type, makedev(e->dev_major, e->dev_minor)) < 0)
-        return refused(e, errno, "make device", err);
-    return set_metadata_at(e, dir, leaf, err);
+    if (mknodat(dir, leaf, type, makedev(e->dev_major, e->dev_minor)) < 0) {
+        if (errno != EPERM || u->ns.is_initial)
+            return refused(e, errno, "make device", err);
+        log_debug("store", "device '/%s' is left out: none can be made in a user namespace",
+                  e->path);
+        return 0;
+    }
+    return set_metadata_at(u, e, dir, leaf, err);
 }
 
 static int make_char(struct unpack *u, const struct entry *e, struct err *err)
@@ -283,7 +312,7 @@ static int write_bytes(struct unpack *u, struct tar_reader *tar, const struct en
 
 static int done(struct unpack *u, size_t i, const struct entry *e, int fd, struct err *err)
 {
-    if (set_metadata(e, fd, err) < 0)
+    if (set_metadata(u, e, fd, err) < 0)
         return err->code;
     u->is_made[i] = true;
     u->n_missing--;
@@ -445,7 +474,7 @@ static int finish_dirs(struct unpack *u, struct err *err)
         int fd = inroot_open(u->root, e.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
         if (fd < 0)
             return err_wrap(err, "cannot unpack '/%s'", e.path);
-        if (set_metadata(&e, fd, err) < 0)
+        if (set_metadata(u, &e, fd, err) < 0)
             return err->code;
     }
     return 0;
@@ -460,6 +489,8 @@ int unpack_layer(int root, int scratch, const struct listing *l, struct source *
     u.is_made = mem_calloc(listing_len(l) + 1, sizeof(*u.is_made));
     u.hasher = hasher_new();
     u.chunk = mem_alloc(CHUNK);
+    if (userns_read(&u.ns, err) < 0)
+        return err->code;
     if (fchmod(root, 0755) < 0)
         return err_sys(err, errno, "cannot unpack a layer");
     if (make_skeleton(&u, err) < 0 || unpack_files(&u, tar, err) < 0 || check_missing(&u, err) < 0)

@@ -9,8 +9,10 @@
  * or links a tar has, and no path of a tar is ever followed.
  *
  * Whiteouts become 0:0 character devices and opaque directories get
- * trusted.overlay.opaque. A 0:0 character device of the layer itself, which would be taken for one,
- * is left out. Parents that the layer does not name are 0755, root's.
+ * trusted.overlay.opaque, in a user namespace user.overlay.opaque: what
+ * overlayfs can read and write there. trusted.* of the layer are left out there. A 0:0 character
+ * device of the layer itself, which would be taken for one, is left out. Parents that the layer
+ * does not name are 0755, root's.
  */
 #ifndef SHALE_STORE_UNPACK_H
 #define SHALE_STORE_UNPACK_H
@@ -21,8 +23,8 @@
 /*
  * root: fd of an empty directory; scratch: of another one on the same file
  * system. tar is read to its end. ERR_CORRUPT: the tar does not have the listing's
- * files. ERR_UNSUPPORTED: this user may not make what the listing says. On failure root holds what
- * was made.
+ * files. ERR_UNSUPPORTED: this user may not make what the listing says (devices, owners that are
+ * not mapped). On failure root holds what was made.
  */
 int unpack_layer(int root, int scratch, const struct listing *l, struct source *tar,
                  struct err *err);

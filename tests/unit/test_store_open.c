@@ -225,8 +225,18 @@ static void a_newer_index_is_refused_and_untouched(void **state)
     assert_int_equal(count_entries(x->root, "shale.db.damaged"), 0);
 }
 
-#define SINCE_VERSION_3 \
-    "DROP TABLE traces; DROP TABLE trace_reuses; DROP TABLE trace_runs; DROP TABLE counters; "
+/* The table of versions 1 and 2, with a tree. */
+#define TREES_2                                                                            \
+    "DROP TABLE trees; CREATE TABLE trees(diff BLOB PRIMARY KEY REFERENCES layers"         \
+    " ON DELETE CASCADE, size INTEGER NOT NULL, boot TEXT NOT NULL,"                       \
+    " made_s INTEGER NOT NULL, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"              \
+    "INSERT INTO layers VALUES (zeroblob(32), zeroblob(32), zeroblob(32), 0, 0, 1, 0, 0);" \
+    "INSERT INTO trees VALUES (zeroblob(32), 5, 'boot', 6, 7);"
+
+/* An index as version 2 had it. */
+#define SINCE_VERSION_3                                                              \
+    "DROP TABLE traces; DROP TABLE trace_reuses; DROP TABLE trace_runs; DROP TABLE " \
+    "counters; " TREES_2
 
 static void an_index_of_version_2_gets_what_it_lacks_and_keeps_the_rest(void **state)
 {
@@ -249,6 +259,22 @@ static void an_index_of_version_2_gets_what_it_lacks_and_keeps_the_rest(void **s
     assert_int_equal(ask_db(x, "SELECT count(*) FROM sqlite_schema"), tables);
     assert_int_equal(ask_db(x, "SELECT count(*) FROM records"), 1);
     assert_int_equal(ask_db(x, "SELECT n FROM counters"), 1);
+    assert_int_equal(count_entries(x->root, "shale.db.damaged"), 0);
+}
+
+static void a_tree_of_version_2_is_of_the_machines_own_root(void **state)
+{
+    struct scratch *x = *state;
+
+    store_close(TAKE(x->store));
+    exec_sql(x, SINCE_VERSION_3 " PRAGMA user_version = 2");
+    store_again(x);
+    assert_int_equal(ask_db(x, "PRAGMA user_version"), 3);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM trees WHERE form = '' AND size = 5"
+                               " AND boot = 'boot' AND made_s = 6 AND used = 7"),
+                     1);
+    exec_sql(x, "PRAGMA foreign_keys = ON; DELETE FROM layers");
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM trees"), 0); /* with its layer */
     assert_int_equal(count_entries(x->root, "shale.db.damaged"), 0);
 }
 
@@ -585,6 +611,7 @@ int main(void)
         CASE(a_newer_index_is_refused_and_untouched),
         CASE(an_index_of_version_1_gets_what_it_lacks_and_keeps_the_rest),
         CASE(an_index_of_version_2_gets_what_it_lacks_and_keeps_the_rest),
+        CASE(a_tree_of_version_2_is_of_the_machines_own_root),
         CASE(the_index_is_set_up_as_promised),
         CASE(an_index_that_is_garbage_is_moved_aside),
         CASE(another_programs_database_is_moved_aside),
