@@ -7,7 +7,9 @@
 
 #define OCI_VERSION "1.0.2"
 #define SHM "/dev/shm"
-#define TTY_GID "gid=5" /* the group "tty" of every distribution */
+#define SYS "/sys"
+#define PTS "/dev/pts"
+#define TTY_GID 5 /* the group "tty" of every distribution */
 
 /* By number. What a step gets unless it is insecure is marked. */
 static const struct capability {
@@ -92,11 +94,10 @@ static const struct base_mount {
 } base_mounts[] = {
     { "/proc", "proc", "proc", "nosuid,noexec,nodev", NULL, false },
     { "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k", NULL, false },
-    { "/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620," TTY_GID,
-      NULL, false },
+    { PTS, "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620", NULL, false },
     { SHM, "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k", NULL, false },
     { "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev", NULL, false },
-    { "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro", "nosuid,noexec,nodev", false },
+    { SYS, "sysfs", "sysfs", "nosuid,noexec,nodev,ro", "nosuid,noexec,nodev", false },
     { "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,ro", "nosuid,noexec,nodev", true },
 };
 
@@ -161,10 +162,17 @@ static json_t *process_capabilities(const struct bundle *b)
     return sets;
 }
 
-/* The primary group is named as supplementary too, else a "negative" group permission is passed by.
- */
-static json_t *process_user(const struct user_ids *u)
+static bool has_group(const struct bundle *b, uint32_t gid)
 {
+    return b->ns == NULL || userns_has_gid(b->ns, gid);
+}
+
+/* The primary group is named as supplementary too, else a "negative" group permission is passed by.
+ * Others that a user namespace does not have cannot be given.
+ */
+static json_t *process_user(const struct bundle *b)
+{
+    const struct user_ids *u = b->spec->user;
     json_t *user = json_object();
     json_t *groups = json_array();
     bool has_primary = false;
@@ -174,7 +182,8 @@ static json_t *process_user(const struct user_ids *u)
     if (!has_primary)
         json_array_append_new(groups, json_integer(u->gid));
     for (size_t i = 0; i < u->n_groups; i++)
-        json_array_append_new(groups, json_integer(u->groups[i]));
+        if (has_group(b, u->groups[i]))
+            json_array_append_new(groups, json_integer(u->groups[i]));
     json_object_set_new(user, "uid", json_integer(u->uid));
     json_object_set_new(user, "gid", json_integer(u->gid));
     json_object_set_new(user, "additionalGids", groups);
@@ -212,7 +221,7 @@ static json_t *process(const struct bundle *b)
     json_t *p = json_object();
 
     json_object_set_new(p, "terminal", json_boolean(spec->interactive && spec->tty));
-    json_object_set_new(p, "user", process_user(spec->user));
+    json_object_set_new(p, "user", process_user(b));
     json_object_set_new(p, "args", json_from_strv(spec->argv));
     json_object_set_new(p, "env", json_from_strv(spec->env));
     json_object_set_new(p, "cwd", json_from_str(spec->cwd));
@@ -283,7 +292,18 @@ static json_t *base_options(const struct bundle *b, const struct base_mount *m)
         char *o = str_printf("nosuid,mode=1777,size=%llu", (unsigned long long)b->spec->shm_size);
         return options(o); /* programs in it can be run, as in every tmpfs that was asked for */
     }
+    if (str_eq(m->target, PTS) && has_group(b, TTY_GID)) {
+        AUTO(mem_free) char *o = str_printf("%s,gid=%d", m->options, TTY_GID);
+        return options(o);
+    }
     return options(b->spec->insecure && m->insecure ? m->insecure : m->options);
+}
+
+static json_t *base_mount(const struct bundle *b, const struct base_mount *m)
+{
+    if (b->sys != NULL && str_eq(m->target, SYS))
+        return mount_object(SYS, "bind", b->sys, options("rbind,rprivate,nosuid,noexec,nodev,ro"));
+    return mount_object(m->target, m->type, m->source, base_options(b, m));
 }
 
 static json_t *mounts(const struct bundle *b)
@@ -294,8 +314,7 @@ static json_t *mounts(const struct bundle *b)
         const struct base_mount *m = &base_mounts[i];
         bool is_hidden = str_eq(m->target, SHM) && has_target(b, SHM);
         if ((!m->needs_cgroup || b->cgroup != NULL) && !is_hidden)
-            json_array_append_new(list,
-                                  mount_object(m->target, m->type, m->source, base_options(b, m)));
+            json_array_append_new(list, base_mount(b, m));
     }
     add_host_file(b, list, b->resolv_conf, b->resolv_conf_target);
     add_host_file(b, list, b->hosts, b->hosts_target);
@@ -380,7 +399,8 @@ static json_t *linux_part(const struct bundle *b)
         json_object_set_new(l, "resources", resources(b->spec->insecure));
     }
     if (b->spec->insecure) {
-        json_object_set_new(l, "devices", devices(b));
+        if (b->ns == NULL || b->ns->is_initial) /* no devices are made in others */
+            json_object_set_new(l, "devices", devices(b));
         return l;
     }
     json_object_set_new(l, "seccomp", seccomp_profile());

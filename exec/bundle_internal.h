@@ -8,6 +8,7 @@
 #define SHALE_EXEC_BUNDLE_INTERNAL_H
 
 #include "base/json.h"
+#include "base/userns.h"
 #include "exec/run.h"
 
 #define DEFAULT_HOSTNAME "buildkitsandbox"
@@ -33,7 +34,9 @@ struct bundle {
     const char *cgroup;                /* cgroupsPath; NULL: run without cgroups */
     const struct exec_ulimit *ulimits; /* those of spec that can be given */
     size_t n_ulimits;
-    unsigned n_loops; /* insecure: loop devices to show */
+    unsigned n_loops;        /* insecure: loop devices to show */
+    const struct userns *ns; /* that the runtime runs in; NULL: the machine's own */
+    const char *sys;         /* a mount to show as /sys; NULL: a new one */
 };
 
 json_t *bundle_config(const struct bundle *b); /* new reference; an unlimited limit is INT64_MAX */

@@ -17,7 +17,6 @@
 
 #define XATTR_NAMES_MAX 65536 /* the kernel's limits */
 #define XATTR_VALUE_MAX 65536
-#define OVERLAY_PREFIX "trusted.overlay."
 
 /* A directory on the way down. */
 struct frame {
@@ -39,6 +38,7 @@ struct walk {
     struct buf path; /* of what is looked at, relative to the root */
     struct frame *stack;
     size_t n, cap;
+    const char *marks; /* what names of overlay's own attributes begin with */
     const struct view *view;
     struct listing_builder *b;
     struct map *links; /* "device:inode" -> path of the first name */
@@ -63,6 +63,7 @@ static struct frame *top(struct walk *w)
 /* ---- extended attributes ---- */
 
 struct xattrs {
+    const char *marks; /* of the walk */
     struct entry_xattr *v;
     size_t n, cap;
     bool is_opaque; /* overlay's own */
@@ -81,8 +82,6 @@ DEFINE_AUTO_VALUE(struct xattrs, xattrs_release);
 /* What belongs to a file as such; labels of this machine's security modules don't. */
 static bool is_kept(const char *name)
 {
-    if (str_starts(name, OVERLAY_PREFIX))
-        return false;
     return str_starts(name, "user.") || str_starts(name, "trusted.") ||
            str_starts(name, "system.posix_acl_") || str_eq(name, "security.capability");
 }
@@ -92,7 +91,7 @@ static bool is_kept(const char *name)
 static int note_overlay_xattr(struct xattrs *x, const char *name, const char *value, size_t n,
                               struct err *err)
 {
-    const char *what = name + strlen(OVERLAY_PREFIX);
+    const char *what = name + strlen(x->marks);
 
     if (str_eq(what, "redirect") || str_eq(what, "metacopy"))
         return err_set(err, ERR_IO, "overlayfs has left '%s' although that was turned off", name);
@@ -108,7 +107,7 @@ static int read_xattr(const char *proc, const char *name, struct xattrs *x, stru
 
     if (n < 0)
         return err_sys(err, errno, "cannot read attribute '%s'", name);
-    if (str_starts(name, OVERLAY_PREFIX))
+    if (str_starts(name, x->marks))
         return note_overlay_xattr(x, name, value, (size_t)n, err);
     MEM_ROOM(x->v, x->n, x->cap);
     x->v[x->n++] = (struct entry_xattr){ .name = str_dup(name),
@@ -136,8 +135,7 @@ static int read_xattrs(int fd, struct xattrs *x, struct err *err)
     if (n < 0)
         return err_sys(err, errno, "cannot list attributes");
     for (const char *name = names; name < names + n; name += strlen(name) + 1)
-        if ((is_kept(name) || str_starts(name, OVERLAY_PREFIX)) &&
-            read_xattr(proc, name, x, err) < 0)
+        if ((is_kept(name) || str_starts(name, x->marks)) && read_xattr(proc, name, x, err) < 0)
             return err->code;
     if (x->n > 1)
         qsort(x->v, x->n, sizeof(*x->v), by_name);
@@ -240,7 +238,7 @@ static int visit_whiteout(struct walk *w, const char *name, struct err *err)
 static int visit_other(struct walk *w, const char *name, const struct stat *st, struct err *err)
 {
     AUTO(fd_close) int fd = openat(w->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    AUTO(xattrs_release) struct xattrs x = { .v = NULL };
+    AUTO(xattrs_release) struct xattrs x = { .marks = w->marks };
 
     if (fd < 0)
         return err_sys(err, errno, "cannot open '%s'", buf_str(&w->path));
@@ -286,13 +284,14 @@ static int list_names(int dirfd, struct strv *ret, struct err *err)
 static int settle_opaque(struct walk *w, int fd, bool *ret, struct err *err)
 {
     AUTO(strv_release) struct strv hidden = STRV_INIT;
+    AUTO(mem_free) char *mark = str_printf("%sopaque", w->marks);
     struct entry e;
 
     if (view_find(w->view, buf_str(&w->path), &e, NULL) && e.type == ENTRY_DIR &&
         view_children(w->view, buf_str(&w->path), &hidden, err) < 0)
         return err->code;
     *ret = hidden.n > 0;
-    if (!*ret && fremovexattr(fd, OVERLAY_PREFIX "opaque") < 0)
+    if (!*ret && fremovexattr(fd, mark) < 0)
         return err_sys(err, errno, "cannot remove an attribute");
     return 0;
 }
@@ -368,7 +367,7 @@ static bool is_as_in_view(const struct walk *w, const struct frame *f, const str
 static int leave_dir(struct walk *w, struct err *err)
 {
     struct frame f = *top(w);
-    AUTO(xattrs_release) struct xattrs x = { .v = NULL };
+    AUTO(xattrs_release) struct xattrs x = { .marks = w->marks };
 
     if (read_xattrs(w->fd, &x, err) < 0 ||
         (x.is_opaque && settle_opaque(w, w->fd, &f.is_opaque, err) < 0))
@@ -424,10 +423,13 @@ static int walk_on(struct walk *w, struct err *err)
     return leave_dir(w, err);
 }
 
-int upper_list(int dirfd, const struct view *v, struct listing_builder *b, struct err *err)
+int upper_list(int dirfd, enum overlay_marks marks, const struct view *v, struct listing_builder *b,
+               struct err *err)
 {
     AUTO(walk_release)
-    struct walk w = { .fd = -1, .view = v, .b = b, .links = map_new(mem_free) };
+    struct walk w = {
+        .fd = -1, .marks = overlay_prefix(marks), .view = v, .b = b, .links = map_new(mem_free)
+    };
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)

@@ -7,6 +7,7 @@
 #include "exec/overlay_internal.h"
 #include "exec/run.h"
 #include "exec/stub_internal.h"
+#include "exec/sys_bind_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +63,8 @@ static int mount_root(const struct helper_order *o, const char *root, struct err
                           .upper = o->upper,
                           .work = work,
                           .names = names,
-                          .no_devices = o->no_devices };
+                          .no_devices = o->no_devices,
+                          .marks = overlay_marks() };
 
     if (make_dir(root, err) < 0 || make_dir(work, err) < 0 || make_dir(names, err) < 0)
         return err->code;
@@ -106,7 +108,8 @@ static int mount_layers(const struct helper_order *o, const struct helper_mount 
                           .upper = m->read_only ? NULL : upper,
                           .work = m->read_only ? NULL : work,
                           .names = names,
-                          .no_devices = o->no_devices };
+                          .no_devices = o->no_devices,
+                          .marks = overlay_marks() };
 
     if (make_dir(root, err) < 0 || make_dir(names, err) < 0)
         return err->code;
@@ -326,6 +329,7 @@ static void inner_unmount(const struct helper_order *o, const char *root)
             umount2(layers, MNT_DETACH);
     }
     observed_unmount(o->dir, o->n_observed);
+    sys_unbind(o);
     memory_files_unmount(o);
 }
 
@@ -339,7 +343,8 @@ static int inner_run(const struct helper_order *o, struct helper_report *report)
         return err->code;
     int files = memory_files_make(o, HELPER_BYTES_FD, err);
     close(HELPER_BYTES_FD); /* what nobody holds any more the kernel frees */
-    if (files < 0 || observed_attach(o->dir, o->n_observed, HELPER_FIRST_OBSERVED_FD, err) < 0 ||
+    if (files < 0 || sys_bind(o, err) < 0 ||
+        observed_attach(o->dir, o->n_observed, HELPER_FIRST_OBSERVED_FD, err) < 0 ||
         mount_root(o, root, err) < 0)
         return err->code;
     int r = run_in_root(o, root, report, err);
@@ -395,22 +400,18 @@ static void outer_wait(pid_t inner, const sigset_t *signals)
     }
 }
 
-/* fork into a new PID namespace; what we start afterwards is in our own again. */
+/*
+ * fork into a new PID namespace, where all that we would start afterwards were too: nothing is. Our
+ * own cannot be gone back to from a user namespace that it does not belong to.
+ */
 static pid_t fork_init(struct err *err)
 {
-    AUTO(fd_close) int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-
-    if (own < 0 || unshare(CLONE_NEWPID) < 0)
+    if (unshare(CLONE_NEWPID) < 0)
         return err_sys(err, errno, "cannot make a PID namespace");
     pid_t pid = fork();
     if (pid == 0)
         return 0;
-    int sys = errno;
-    if (pid < 0)
-        return err_sys(err, sys, "cannot start the container's init");
-    if (setns(own, CLONE_NEWPID) < 0)
-        return err_sys(err, errno, "cannot go back to the PID namespace");
-    return pid;
+    return pid < 0 ? err_sys(err, errno, "cannot start the container's init") : pid;
 }
 
 static int outer_run(const struct helper_order *o, struct err *err)

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/userns.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -51,12 +52,13 @@ bool exec_is_ulimit(const char *name)
     return limit_find(name) != NULL;
 }
 
+/* The kernel wants the machine's own root for that. */
 static bool may_raise(void)
 {
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { .effective = 0 } };
 
-    if (syscall(SYS_capget, &head, data) < 0)
+    if (!userns_is_initial() || syscall(SYS_capget, &head, data) < 0)
         return false;
     return data[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective & CAP_TO_MASK(CAP_SYS_RESOURCE);
 }

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,18 +26,35 @@
 static const struct option {
     const char *key, *value; /* value NULL: a flag */
     bool needs_upper;
+    bool not_user; /* refused beside "userxattr", which means that anyway */
 } options[] = {
-    { "redirect_dir", "off", false },
-    { "metacopy", "off", false },
-    { "index", "off", false },
+    { "redirect_dir", "off", false, true },
+    { "metacopy", "off", false, false },
+    { "index", "off", false, false },
     /* No identity is written into upper; since Linux 6.6. */
-    { "uuid", "null", false },
+    { "uuid", "null", false, false },
     /*
      * Data is not written out at fsync or at the unmount: a step's result is
      * nothing until it is adopted, and that syncs it. Since Linux 5.10.
      */
-    { "volatile", NULL, true },
+    { "volatile", NULL, true, false },
 };
+
+enum overlay_marks overlay_marks(void)
+{
+    return userns_is_initial() ? OVERLAY_MARKS_TRUSTED : OVERLAY_MARKS_USER;
+}
+
+const char *overlay_prefix(enum overlay_marks marks)
+{
+    return marks == OVERLAY_MARKS_USER ? "user.overlay." : "trusted.overlay.";
+}
+
+static bool is_for(const struct option *x, const struct overlay *o)
+{
+    return (!x->needs_upper || o->upper != NULL) &&
+           (!x->not_user || o->marks != OVERLAY_MARKS_USER);
+}
 
 /* A tree that comes twice: what the lower of the two shows or hides, the upper does too. */
 static void pick_lowers(const struct overlay *o, struct strv *ret)
@@ -123,8 +141,10 @@ static int configure(const struct overlay *o, int fs, size_t n_lowers, struct er
     if (o->upper != NULL &&
         (set(fs, "upperdir", UPPER, err) < 0 || set(fs, "workdir", WORK, err) < 0))
         return err->code;
+    if (o->marks == OVERLAY_MARKS_USER && set(fs, "userxattr", NULL, err) < 0)
+        return err->code;
     for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        if (!options[i].needs_upper || o->upper != NULL)
+        if (is_for(&options[i], o))
             set(fs, options[i].key, options[i].value, &ignored);
     return 0;
 }
@@ -164,8 +184,10 @@ static void classic_text(const struct overlay *o, size_t n_lowers, size_t n_opti
         buf_adds(b, n_lowers ? ":" EMPTY : EMPTY);
     if (o->upper != NULL)
         buf_adds(b, ",upperdir=" UPPER ",workdir=" WORK);
+    if (o->marks == OVERLAY_MARKS_USER)
+        buf_adds(b, ",userxattr");
     for (size_t i = 0; i < n_options; i++) {
-        if (options[i].needs_upper && o->upper == NULL)
+        if (!is_for(&options[i], o))
             continue;
         buf_addf(b, ",%s", options[i].key);
         if (options[i].value != NULL)

@@ -9,12 +9,22 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+/*
+ * Where overlayfs keeps its marks (opaque directories, whiteouts of newer kinds): in attributes
+ * that only the machine's root can set, or, by the option "userxattr" (since Linux 5.11), in some
+ * that root of a user namespace can set too. It reads marks of the one kind alone.
+ */
+enum overlay_marks { OVERLAY_MARKS_TRUSTED, OVERLAY_MARKS_USER };
+enum overlay_marks overlay_marks(void);               /* those in use here */
+const char *overlay_prefix(enum overlay_marks marks); /* "trusted.overlay." or "user.overlay." */
+
 struct overlay {
     const struct strv *lowers; /* absolute paths, lowest first; none is fine, one twice is too */
     const char *upper, *work;  /* absolute; NULL: a read-only overlay */
     const char *names;         /* absolute path of an empty directory: short names are made in it */
     bool no_devices;           /* device nodes can't be opened through it */
     bool classic;              /* mount(2), also where the newer calls are there */
+    enum overlay_marks marks;
 };
 
 /*

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/userns.h"
 #include "exec/cgroup_internal.h"
 #include "exec/run_internal.h"
 #include "exec/step_internal.h"
@@ -18,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ANSWER "runtime.json"
+#define ANSWER "runtime%s%s.json" /* "-" and the form of the user namespace */
 #define ANSWER_VERSION 2
 #define PROBE_STATUS 42
 
@@ -151,6 +152,16 @@ static void add_line_of(struct buf *b, const char *path)
     buf_addc(b, '\n');
 }
 
+static char *answer_name(void)
+{
+    AUTO(userns_release) struct userns ns = { .is_initial = true };
+    struct err err = ERR_INIT;
+
+    if (userns_read(&ns, &err) < 0)
+        log_debug("exec", "%s", err.msg);
+    return str_printf(ANSWER, *ns.form ? "-" : "", ns.form);
+}
+
 /* Another boot has another kernel, another container other rights. */
 static char *answer_key(const struct candidates *c)
 {
@@ -168,11 +179,12 @@ static char *answer_key(const struct candidates *c)
 static bool read_answer(struct store *s, const char *key, struct runtime *ret)
 {
     AUTO(buf_release) struct buf text = BUF_INIT;
+    AUTO(mem_free) char *name = answer_name();
     struct err ignored = ERR_INIT;
 
-    if (file_read(store_dirfd(s), ANSWER, 1u << 16, &text, &ignored) < 0)
+    if (file_read(store_dirfd(s), name, 1u << 16, &text, &ignored) < 0)
         return false;
-    json_auto_t *j = json_parse(buf_str(&text), text.len, ANSWER, &ignored);
+    json_auto_t *j = json_parse(buf_str(&text), text.len, name, &ignored);
     const char *path = json_get_str(j, "path");
     const char *how = json_get_str(j, "how");
     if (json_get_int(j, "version", 0) != ANSWER_VERSION || !str_eq(json_get_str(j, "key"), key) ||
@@ -188,6 +200,7 @@ static void keep_answer(struct store *s, const char *key, const struct runtime *
 {
     json_auto_t *j = json_object();
     AUTO(buf_release) struct buf text = BUF_INIT;
+    AUTO(mem_free) char *name = answer_name();
     struct err err = ERR_INIT;
 
     json_object_set_new(j, "version", json_integer(ANSWER_VERSION));
@@ -196,13 +209,15 @@ static void keep_answer(struct store *s, const char *key, const struct runtime *
     json_object_set_new(j, "how", json_from_str(r->how));
     json_object_set_new(j, "cgroups", json_boolean(r->cgroups));
     json_write_pretty(j, &text, 2);
-    if (file_replace(store_dirfd(s), ANSWER, buf_str(&text), text.len, 0600, false, &err) < 0)
+    if (file_replace(store_dirfd(s), name, buf_str(&text), text.len, 0600, false, &err) < 0)
         log_debug("exec", "cannot keep which runtime works: %s", err.msg);
 }
 
 void runtime_forget(struct store *s)
 {
-    unlinkat(store_dirfd(s), ANSWER, 0);
+    AUTO(mem_free) char *name = answer_name();
+
+    unlinkat(store_dirfd(s), name, 0);
 }
 
 /* ---- versions, for people only ---- */

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/userns.h"
 #include "exec/cgroup_internal.h"
 #include "exec/observe_internal.h"
 #include "exec/run_internal.h"
@@ -43,6 +44,8 @@ static int put_xattrs(int fd, const struct entry *e, struct err *err)
 {
     for (size_t i = 0; i < e->n_xattrs; i++) {
         const struct entry_xattr *x = &e->xattrs[i];
+        if (str_starts(x->name, "trusted.") && !userns_is_initial())
+            continue; /* cannot be set, and seen neither */
         if (fsetxattr(fd, x->name, x->value, x->len, 0) < 0)
             return err_sys(err, errno, "cannot set attribute '%s' of the root directory", x->name);
     }
@@ -164,9 +167,24 @@ static int check_root(struct err *err)
 {
     if (geteuid() == 0)
         return 0;
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "RUN needs root here: run shale as root, or as root of a user namespace (unshare "
+        "--map-root-user --map-auto --mount shale ...)");
+}
+
+static int check_user(const struct user_ids *u, struct err *err)
+{
+    AUTO(userns_release) struct userns ns = { .is_initial = true };
+
+    if (userns_read(&ns, err) < 0)
+        return err->code;
+    if (userns_has_uid(&ns, u->uid) && userns_has_gid(&ns, u->gid))
+        return 0;
     return err_set(err, ERR_UNSUPPORTED,
-                   "RUN needs root here: run shale as root (steps that are not cached cannot run "
-                   "in a user namespace yet)");
+                   "cannot run as user %u:%u, which this user namespace does not have: map more "
+                   "users and groups into it (newuidmap, newgidmap), or run shale as root",
+                   (unsigned)u->uid, (unsigned)u->gid);
 }
 
 int exec_run(struct store *s, struct work *w, const struct exec_spec *spec, struct exec_result *ret,
@@ -177,7 +195,7 @@ int exec_run(struct store *s, struct work *w, const struct exec_spec *spec, stru
 
     if (cancel_check(spec->cancel, err) < 0 || check_root(err) < 0 || step_check(spec, err) < 0)
         return err->code;
-    if (runtime_pick(s, &p.runtime, err) < 0)
+    if (check_user(spec->user, err) < 0 || runtime_pick(s, &p.runtime, err) < 0)
         return err->code;
     int r = prepare_dirs(w, spec, &p, err);
     if (r == 0)
@@ -205,7 +223,8 @@ int exec_probe(struct store *s, char **ret_how, struct err *err)
 
     if (check_root(err) < 0 || runtime_pick(s, &r, err) < 0)
         return err->code;
-    *ret_how = str_printf("as root with overlayfs and %s%s", r.how,
+    *ret_how = str_printf("%s with overlayfs and %s%s",
+                          userns_is_initial() ? "as root" : "in a user namespace", r.how,
                           r.cgroups ? "" : ", without cgroups and so without making device nodes");
     return 0;
 }
@@ -225,7 +244,7 @@ const struct layer *exec_collect(struct store *s, struct work *w, const struct e
     AUTO(fd_close) int dirfd = dir_open(work_dirfd(w), r->upper, err);
     const struct layer *layer = NULL;
 
-    if (dirfd < 0 || upper_list(dirfd, spec->view, b, err) < 0) {
+    if (dirfd < 0 || upper_list(dirfd, overlay_marks(), spec->view, b, err) < 0) {
         err_wrap(err, "cannot collect what the command changed");
         return lost_changes(err);
     }

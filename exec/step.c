@@ -4,11 +4,13 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/userns.h"
 #include "exec/bundle_internal.h"
 #include "exec/cgroup_internal.h"
 #include "exec/helper_internal.h"
 #include "exec/machine_internal.h"
 #include "exec/observe_internal.h"
+#include "exec/sys_bind_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -291,7 +293,12 @@ static int make_config(const struct step *s, struct plan *p, struct err *err)
     AUTO(mem_free) char *root = str_printf("%s/" HELPER_ROOT, s->dir);
     AUTO(mem_free) char *resolv_conf = str_printf("%s/" RESOLV_CONF, s->dir);
     AUTO(mem_free) char *hosts = str_printf("%s/" HOSTS, s->dir);
+    AUTO(mem_free) char *sys = str_printf("%s/" HELPER_SYS, s->dir);
     AUTO(mem_free) char *cgroup = runtime_cgroup(s->runtime, s->spec->cgroup_parent, s->id);
+    AUTO(userns_release) struct userns ns = { .is_initial = true };
+
+    if (userns_read(&ns, err) < 0)
+        return err->code;
     struct bundle b = { .spec = s->spec,
                         .rootfs = root,
                         .resolv_conf = resolv_conf,
@@ -302,11 +309,12 @@ static int make_config(const struct step *s, struct plan *p, struct err *err)
                         .n_mounts = p->n,
                         .cgroup = cgroup,
                         .ulimits = ulimits,
-                        .n_loops = s->spec->insecure ? machine_loops() : 0 };
+                        .n_loops = s->spec->insecure ? machine_loops() : 0,
+                        .ns = &ns,
+                        .sys = ns.is_initial ? NULL : sys };
 
     if (machine_ulimits(s->spec, ulimits, &b.n_ulimits, err) < 0)
         return err->code;
-
     bundle_write(&b, &p->config);
     return 0;
 }

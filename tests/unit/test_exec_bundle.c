@@ -97,6 +97,44 @@ static void process_is_as_specified(void **state)
     fixture_release(&f);
 }
 
+static bool has_option(const json_t *mount, const char *option)
+{
+    json_t *list = json_object_get(mount, "options");
+
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (str_eq(json_string_value(json_array_get(list, i)), option))
+            return true;
+    return false;
+}
+
+/* One that has user and group 0, and group 9. */
+static void in_a_user_namespace_nothing_is_asked_for_that_it_does_not_have(void **state)
+{
+    struct userns_range zero = { .n = 1 }, groups[] = { { .n = 1 }, { .first = 9, .n = 1 } };
+    struct userns ns = { .uids = { &zero, 1, 1 }, .gids = { groups, 2, 2 } };
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    f.user = (struct user_ids){ .uid = 0, .gid = 0, .groups = { 8, 9 }, .n_groups = 2 };
+    json_auto_t *root = bundle_config(&f.bundle);
+    assert_int_equal(json_array_size(at(root, "process.user.additionalGids")), 3);
+    assert_true(has_option(mount_at(root, "/dev/pts"), "gid=5"));
+    assert_string_equal(json_get_str(mount_at(root, "/sys"), "type"), "sysfs");
+    f.bundle.ns = &ns;
+    f.bundle.sys = "/step/sys";
+    json_auto_t *c = bundle_config(&f.bundle);
+    assert_int_equal(json_array_size(at(c, "process.user.additionalGids")), 2);
+    assert_int_equal(json_integer_value(at(c, "process.user.additionalGids.1")), 9);
+    assert_false(has_option(mount_at(c, "/dev/pts"), "gid=5"));
+    assert_string_equal(json_get_str(mount_at(c, "/sys"), "source"), "/step/sys");
+    assert_true(has_option(mount_at(c, "/sys"), "rbind") && has_option(mount_at(c, "/sys"), "ro"));
+    f.spec.insecure = true;
+    json_auto_t *insecure = bundle_config(&f.bundle);
+    assert_null(json_object_get(at(insecure, "linux"), "devices"));
+    fixture_release(&f);
+}
+
 static void root_gets_dockers_capabilities_and_no_inheritable_ones(void **state)
 {
     struct fixture f;
@@ -462,6 +500,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(process_is_as_specified),
+        cmocka_unit_test(in_a_user_namespace_nothing_is_asked_for_that_it_does_not_have),
         cmocka_unit_test(root_gets_dockers_capabilities_and_no_inheritable_ones),
         cmocka_unit_test(another_user_begins_without_capabilities),
         cmocka_unit_test(insecure_has_every_capability_and_no_walls),

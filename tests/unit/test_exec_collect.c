@@ -15,6 +15,7 @@ struct upper {
     int fd;
     struct listing *below; /* what view shows */
     struct view *v;
+    enum overlay_marks marks; /* OVERLAY_MARKS_TRUSTED unless a case says else */
     struct listing *got;
     struct err err;
 };
@@ -114,7 +115,7 @@ static void expect(struct upper *u, const char *want)
     AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
     AUTO(buf_release) struct buf got = BUF_INIT;
 
-    if (upper_list(u->fd, u->v, b, &u->err) < 0)
+    if (upper_list(u->fd, u->marks, u->v, b, &u->err) < 0)
         fail_msg("upper_list: %s", u->err.msg);
     listing_free(u->got);
     u->got = listing_of(b);
@@ -229,6 +230,27 @@ static void only_attributes_of_the_file_itself_are_kept(void **state)
     assert_int_equal(e.xattrs[1].len, 4);
 }
 
+static void marks_of_a_user_namespace_are_read_there_and_only_there(void **state)
+{
+    struct upper *u = *state;
+
+    u->marks = OVERLAY_MARKS_USER;
+    make_dir(u, "d", 0755);
+    make_dir(u, "fresh", 0755);
+    make_dir(u, "empty", 0755);
+    set_xattr(u, "d", "user.overlay.opaque", "y");
+    set_xattr(u, "fresh", "user.overlay.opaque", "y");
+    set_xattr(u, "empty", "trusted.overlay.opaque", "y");
+    set_xattr(u, "d", "user.overlay.impure", "y");
+    set_xattr(u, "d", "user.colour", "blue");
+    expect(u, "d d opaque\nd empty\nd fresh\n");
+    assert_true(has_xattr(u, "d", "user.overlay.opaque"));
+    assert_false(has_xattr(u, "fresh", "user.overlay.opaque"));
+    struct entry e = find(u, "d");
+    assert_int_equal(e.n_xattrs, 1);
+    assert_string_equal(e.xattrs[0].name, "user.colour");
+}
+
 static void half_trees_are_refused(void **state)
 {
     static const char *const names[] = { "trusted.overlay.redirect", "trusted.overlay.metacopy" };
@@ -239,7 +261,7 @@ static void half_trees_are_refused(void **state)
         AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
         AUTO(mem_free) char *full = path_join(u->path, "moved");
         set_xattr(u, "moved", names[i], "/d");
-        assert_int_equal(upper_list(u->fd, u->v, b, &u->err), ERR_IO);
+        assert_int_equal(upper_list(u->fd, u->marks, u->v, b, &u->err), ERR_IO);
         assert_int_equal(removexattr(full, names[i]), 0);
     }
 }
@@ -288,7 +310,7 @@ static void deep_trees_need_no_more_than_one_open_file(void **state)
         fd = next;
     }
     AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
-    assert_ok(upper_list(u->fd, u->v, b, &u->err), &u->err);
+    assert_ok(upper_list(u->fd, u->marks, u->v, b, &u->err), &u->err);
     assert_int_equal(listing_builder_len(b), 2000);
 }
 
@@ -397,6 +419,7 @@ int main(void)
         CASE(opaque_counts_only_over_something),
         CASE(only_attributes_of_the_file_itself_are_kept),
         CASE(half_trees_are_refused),
+        CASE(marks_of_a_user_namespace_are_read_there_and_only_there),
         CASE(hard_links_name_the_first_in_listing_order),
         CASE(sockets_are_left_out_and_removed),
         CASE(deep_trees_need_no_more_than_one_open_file),

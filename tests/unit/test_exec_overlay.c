@@ -15,6 +15,7 @@
 
 struct dirs {
     char path[64];
+    enum overlay_marks marks;
     int fd;
     struct strv lowers;
     char *upper, *work, *names, *target;
@@ -93,7 +94,8 @@ static int try_mount(struct dirs *d, bool classic, bool with_upper)
                          .upper = with_upper ? d->upper : NULL,
                          .work = with_upper ? d->work : NULL,
                          .names = d->names,
-                         .classic = classic };
+                         .classic = classic,
+                         .marks = d->marks };
     struct err err = ERR_INIT;
 
     if (overlay_mount(&o, d->target, &err) == 0)
@@ -235,6 +237,78 @@ static void upper_needs_nothing_beside_itself(void **state)
     in_namespace(rename_is_refused, d);
 }
 
+static void mark(struct dirs *d, const char *dir, const char *name)
+{
+    AUTO(mem_free) char *path = path_join(d->path, dir);
+
+    assert_int_equal(setxattr(path, name, "y", 1, 0), 0);
+}
+
+static int user_marks(struct dirs *d, bool classic)
+{
+    AUTO(mem_free) char *dir = path_join(d->target, "x");
+    AUTO(mem_free) char *copied = path_join(d->upper, "x");
+    char value[64];
+
+    d->marks = OVERLAY_MARKS_USER;
+    TRY(try_mount(d, classic, true) == 0);
+    TRY(!holds(d, "x/f", "1") && holds(d, "y/f", "1"));
+    TRY(holds(d, "x/new", "1") && holds(d, "y/new", "1"));
+    AUTO(mem_free) char *file = path_join(d->target, "x/new");
+    TRY(unlink(file) == 0 && rmdir(dir) == 0 && mkdir(dir, 0700) == 0);
+    TRY(getxattr(copied, "user.overlay.opaque", value, sizeof(value)) == 1);
+    TRY(getxattr(copied, "trusted.overlay.opaque", value, sizeof(value)) < 0);
+    return 0;
+}
+
+static int user_marks_by_fd(struct dirs *d)
+{
+    return user_marks(d, false);
+}
+
+static int user_marks_classic(struct dirs *d)
+{
+    return user_marks(d, true);
+}
+
+static int root_marks(struct dirs *d)
+{
+    TRY(try_mount(d, false, true) == 0);
+    TRY(holds(d, "x/f", "1") && !holds(d, "y/f", "1"));
+    return 0;
+}
+
+/* In x a mark of user namespaces, in y one of the machine's root. */
+static void put_marks(struct dirs *d)
+{
+    static const char *const files[] = { "a/x/f", "a/y/f", "b/x/new", "b/y/new" };
+
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        put(d, files[i], "1");
+    mark(d, "b/x", "user.overlay.opaque");
+    mark(d, "b/y", "trusted.overlay.opaque");
+    strv_take(&d->lowers, path_join(d->path, "a"));
+    strv_take(&d->lowers, path_join(d->path, "b"));
+}
+
+static void marks_of_a_user_namespace_are_read_and_written_there(void **state)
+{
+    put_marks(*state);
+    in_namespace(user_marks_by_fd, *state);
+}
+
+static void by_mount_too(void **state)
+{
+    put_marks(*state);
+    in_namespace(user_marks_classic, *state);
+}
+
+static void the_machines_root_does_not_read_them(void **state)
+{
+    put_marks(*state);
+    in_namespace(root_marks, *state);
+}
+
 static int on_proc(struct dirs *d)
 {
     struct overlay o = { .lowers = &d->lowers,
@@ -367,6 +441,9 @@ int main(void)
         CASE(no_directory_below_is_an_empty_root),
         CASE(without_an_upper_directory_it_is_read_only),
         CASE(upper_needs_nothing_beside_itself),
+        CASE(marks_of_a_user_namespace_are_read_and_written_there),
+        CASE(by_mount_too),
+        CASE(the_machines_root_does_not_read_them),
         CASE(file_system_that_cannot_is_named_with_what_to_do),
         CASE(stubs_come_and_go_with_the_times_as_before),
         CASE(stubs_that_were_used_or_replaced_stay),

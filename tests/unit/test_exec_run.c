@@ -59,7 +59,7 @@ static void box_add(struct box *b, void (*make)(int dirfd, void *arg), void *arg
     AUTO(fd_close) int fd = dir_open(work_dirfd(b->w), name, &b->err);
     assert_true(fd >= 0);
     make(fd, arg);
-    assert_ok(upper_list(fd, b->v, lb, &b->err), &b->err);
+    assert_ok(upper_list(fd, OVERLAY_MARKS_TRUSTED, b->v, lb, &b->err), &b->err);
     b->layers[b->n] = layer_adopt(b->s, lb, work_dirfd(b->w), name, &b->err);
     if (b->layers[b->n] == NULL)
         fail_msg("layer_adopt: %s", b->err.msg);
