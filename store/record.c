@@ -54,9 +54,8 @@ int record_get(struct store *s, const struct cache_key *key, struct record *ret,
     return db_read(s->db, find_record, &f, err);
 }
 
-static int put_record(struct db *ix, void *arg, struct err *err)
+int record_put_row(struct db *ix, const struct record *r, struct err *err)
 {
-    const struct record *r = arg;
     int64_t tick, now = clock_wall_s();
     AUTO(query_end) sqlite3_stmt *q = query(ix, Q_RECORD_PUT, err);
 
@@ -72,6 +71,11 @@ static int put_record(struct db *ix, void *arg, struct err *err)
     bind_int(q, 8, r->used_s ? r->used_s : now);
     bind_int(q, 9, tick);
     return query_run(ix, q, err);
+}
+
+static int put_record(struct db *ix, void *arg, struct err *err)
+{
+    return record_put_row(ix, arg, err);
 }
 
 int record_put(struct store *s, const struct record *r, struct err *err)

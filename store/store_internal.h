@@ -66,6 +66,9 @@ int store_say_unsynced(int dirfd, const char *boot, struct err *err);
 int store_settle(struct store *s, struct err *err);
 /* What was learnt of listings goes into the index (layer_listing.c). */
 void layer_stamps_write(struct store *s);
+/* record_put inside of a db_fn (record.c). */
+struct record;
+int record_put_row(struct db *ix, const struct record *r, struct err *err);
 /* Removes scratch of processes that are gone (work.c). */
 void work_clear_dead(struct store *s);
 

@@ -195,6 +195,7 @@ int trace_sets(struct store *s, const struct digest *run, struct trace **ret, si
 struct reuse {
     const struct trace *t;
     const struct cache_key *key;
+    const struct record *record; /* to be put with it, or NULL */
 };
 
 static int count_hit(struct db *ix, const struct trace *t, int64_t tick, struct err *err)
@@ -246,13 +247,25 @@ static int put_reuse(struct db *ix, void *arg, struct err *err)
     if (db_tick(ix, &tick, err) < 0 || count_hit(ix, x->t, tick, err) < 0 ||
         use_blobs(ix, x->t, tick, err) < 0)
         return err->code;
-    return digest_eq(&x->t->key.d, &x->key->d) ? 0 : note_reuse(ix, x, err);
+    if (digest_eq(&x->t->key.d, &x->key->d))
+        return 0; /* the record is the one that the run made */
+    if (note_reuse(ix, x, err) < 0)
+        return err->code;
+    return x->record != NULL ? record_put_row(ix, x->record, err) : 0;
 }
 
 int trace_reused(struct store *s, const struct trace *t, const struct cache_key *key,
                  struct err *err)
 {
     struct reuse x = { .t = t, .key = key };
+
+    return db_write(s->db, false, put_reuse, &x, err);
+}
+
+int trace_reused_record(struct store *s, const struct trace *t, const struct record *r,
+                        struct err *err)
+{
+    struct reuse x = { .t = t, .key = &r->key, .record = r };
 
     return db_write(s->db, false, put_reuse, &x, err);
 }

@@ -10,6 +10,7 @@
 #ifndef SHALE_STORE_TRACE_H
 #define SHALE_STORE_TRACE_H
 
+#include "store/record.h"
 #include "store/store.h"
 
 #define TRACE_SETS_MAX 16
@@ -53,6 +54,12 @@ int trace_of_key(struct store *s, const struct cache_key *key, struct trace *ret
  */
 int trace_reused(struct store *s, const struct trace *t, const struct cache_key *key,
                  struct err *err);
+/*
+ * The same, and puts the record, in one transaction: nobody can drop the trace in between and miss
+ * the record. Not synced: who loses it asks the trace again.
+ */
+int trace_reused_record(struct store *s, const struct trace *t, const struct record *r,
+                        struct err *err);
 /*
  * The traces of a run are wrong: they go, and with them the records that their results were reused
  * for, also those of traces that went before. What runs made stays. *ret_n: how many records.

@@ -1,7 +1,6 @@
 #include "tests/unit/store_scratch.h"
 
 #include "store/blob.h"
-#include "store/record.h"
 #include "store/trace.h"
 #include <pthread.h>
 
@@ -273,6 +272,40 @@ static int has_record(struct scratch *x, const struct cache_key *key)
     return record_get(x->store, key, &r, &x->err);
 }
 
+static void a_hit_puts_its_record_and_its_note_or_neither(void **state)
+{
+    struct scratch *x = *state;
+    struct trace t = a_trace(1, 1, 1), got;
+    struct record r = { .key = { a_digest("reused", 1) }, .cost_ms = 7 }, kept;
+    size_t n = 0;
+
+    put(x, 1, 1, 1);
+    assert_ok(trace_reused_record(x->store, &t, &r, &x->err), &x->err);
+    store_again(x);
+    assert_ok(record_get(x->store, &r.key, &kept, &x->err), &x->err);
+    assert_int_equal(kept.cost_ms, 7);
+    assert_ok(trace_of_key(x->store, &r.key, &got, &x->err), &x->err);
+    assert_int_equal(got.hits, 1);
+    assert_ok(trace_drop(x->store, &t.run, &n, &x->err), &x->err);
+    assert_int_equal(n, 1);
+    assert_int_equal(trace_reused_record(x->store, &t, &r, &x->err), ERR_NOT_FOUND);
+    assert_int_equal(has_record(x, &r.key), ERR_NOT_FOUND);
+    assert_int_equal(ask_db(x, "SELECT count(*) FROM trace_reuses"), 0);
+}
+
+static void the_record_that_a_run_made_is_not_replaced_by_a_hit(void **state)
+{
+    struct scratch *x = *state;
+    struct trace t = a_trace(1, 1, 1);
+    struct record made = { .key = t.key, .cost_ms = 5 }, other = { .key = t.key }, kept;
+
+    put(x, 1, 1, 1);
+    assert_ok(record_put(x->store, &made, &x->err), &x->err);
+    assert_ok(trace_reused_record(x->store, &t, &other, &x->err), &x->err);
+    assert_ok(record_get(x->store, &t.key, &kept, &x->err), &x->err);
+    assert_int_equal(kept.cost_ms, 5);
+}
+
 static void dropping_a_run_takes_what_was_reused_and_leaves_what_was_made(void **state)
 {
     struct scratch *x = *state;
@@ -472,6 +505,8 @@ int main(void)
         CASE(the_record_that_a_run_made_is_no_reused_one),
         CASE(a_trace_that_is_gone_is_not_reused),
         CASE(a_hit_marks_the_blobs_of_its_trace_as_used),
+        CASE(a_hit_puts_its_record_and_its_note_or_neither),
+        CASE(the_record_that_a_run_made_is_not_replaced_by_a_hit),
         CASE(dropping_a_run_takes_what_was_reused_and_leaves_what_was_made),
         CASE(what_was_reused_from_a_trace_that_went_goes_too),
         CASE(what_is_known_of_a_run_comes_back),
