@@ -37,14 +37,3 @@ int answer_keep(struct store *s, struct record *r, const struct buf *fields,
     r->used_s = r->made_s;
     return record_put(s, r, err);
 }
-
-int answer_keep_again(struct store *s, const struct record *r, const struct buf *fields,
-                      struct err *err)
-{
-    struct record copy = *r;
-    copy.fields = (struct blob_id){ 0 };
-    if (keep_text(s, fields, &copy.fields, err) < 0)
-        return err->code;
-    copy.used_s = clock_wall_s();
-    return record_put(s, &copy, err);
-}

@@ -22,9 +22,5 @@ int answer_find(struct store *s, const struct cache_key *key, struct answer *ret
  */
 int answer_keep(struct store *s, struct record *r, const struct buf *fields,
                 const struct buf *output, struct err *err);
-/* A result that is known already under another key too; r as answer_find gave it, with the new key.
- */
-int answer_keep_again(struct store *s, const struct record *r, const struct buf *fields,
-                      struct err *err);
 
 #endif

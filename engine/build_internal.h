@@ -217,8 +217,9 @@ struct step_ops {
      */
     bool (*reuse)(struct step *s, struct answer *ret);
     /*
-     * What is due for such an answer before it is used, not in a plan. *ret_holds false: the step
-     * was made after all, which gave another layer; it is then in a->layer.
+     * What is due for such an answer before it is used, not in a plan; the record included.
+     * *ret_holds false: the step was made after all, which gave another layer; it is then in
+     * a->layer. ERR_NOT_FOUND: it is not to be used, and the step is to be made.
      */
     int (*settle)(struct step *s, struct answer *a, bool *ret_holds, struct err *err);
     /* A plan: what would go wrong before the step begins. */

@@ -225,22 +225,11 @@ static void foresee(struct step *s)
         state->undecided = str_printf("after line %d: %s", s->i->line, s->report->text);
 }
 
-/* The next build finds it by its key. */
-static void keep_reused(struct step *s, const struct answer *a)
-{
-    struct build *b = s->st->b;
-    struct record r = a->record;
-    struct err err = ERR_INIT;
-    r.key = s->report->key;
-    r.is_derived = true;
-    if (answer_keep_again(b->store, &r, &s->fields, &err) < 0)
-        log_debug("cache", "a result that was used again has no record: %s", err.msg);
-}
-
 /* What was made to compare it with, and is another. */
 static int take_made(struct step *s, const struct answer *a, int64_t started, struct err *err)
 {
     int64_t made_s, cost_ms = clock_mono_ms() - started;
+    mem_free(TAKE(s->report->reused));
     if (keep(s, a->layer, cost_ms, &made_s, err) < 0)
         return err->code;
     s->report->answer = STEP_MADE;
@@ -257,14 +246,17 @@ static int settle_reused(struct step *s, struct answer *a, struct err *err)
     int64_t started = clock_mono_ms();
     bool holds = true;
     int rc = b->is_dry ? 0 : s->ops->settle(s, a, &holds, err);
+    if (rc == ERR_NOT_FOUND) {
+        err_clear(err);
+        mem_free(TAKE(s->report->reused));
+        return make(s, err);
+    }
     if (rc == 0 && !holds)
         rc = take_made(s, a, started, err);
     if (rc < 0 || !holds) {
         vertex_close(b->e, s->vertex, rc, started, err);
         return rc < 0 ? blame(b, s->i, s->vertex, err) : 0;
     }
-    if (!b->is_dry)
-        keep_reused(s, a);
     take_answer(s, a, STEP_REUSED);
     vertex_end(b->e, s->vertex, VERTEX_REUSED, s->report->reused, 0);
     return 0;

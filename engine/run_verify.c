@@ -9,6 +9,7 @@
  */
 #include "engine/run_trace.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cache/questions.h"
 #include "engine/engine_internal.h"
@@ -227,15 +228,45 @@ static bool is_sampled(const struct step *s)
     return n % PERCENT < o->trace_sample;
 }
 
-int run_settle(struct step *s, struct answer *a, bool *ret_holds, struct err *err)
+/* It has been of use, so it goes on being observed. */
+static void count_hit(struct step *s, const struct answer *a)
 {
     const struct run_trace *t = &((struct run *)s->arg)->trace;
+    struct store *store = s->st->b->store;
+    struct trace_run known = { 0 };
     struct err ignored = ERR_INIT;
+    if (trace_run_get(store, &t->run, &known, &ignored) == 0) {
+        known.hits++;
+        trace_run_put(store, &t->run, &known, &ignored);
+    }
+    run_trace_count(s, "trace.reused", 1);
+    run_trace_count(s, "trace.reused_ms", a->record.cost_ms > 0 ? (uint64_t)a->record.cost_ms : 0);
+}
+
+/* The next build finds it by its key. */
+static int keep_reused(struct step *s, const struct answer *a, struct err *err)
+{
+    const struct run_trace *t = &((struct run *)s->arg)->trace;
+    struct store *store = s->st->b->store;
+    struct record r = a->record;
+    r.key = s->report->key;
+    r.used_s = clock_wall_s();
+    if (s->fields.len == 0 || blob_put(store, s->fields.data, s->fields.len, &r.fields, err) < 0)
+        return err->code;
+    return trace_reused_record(store, &t->used, &r, err);
+}
+
+int run_settle(struct step *s, struct answer *a, bool *ret_holds, struct err *err)
+{
+    struct err kept = ERR_INIT;
     *ret_holds = !is_sampled(s) || verify(s, a, err);
     if (err->code != ERR_NONE || !*ret_holds)
         return err->code;
-    trace_reused(s->st->b->store, &t->used, &s->report->key, &ignored);
-    run_trace_count(s, "trace.reused", 1);
-    run_trace_count(s, "trace.reused_ms", a->record.cost_ms > 0 ? (uint64_t)a->record.cost_ms : 0);
+    int rc = keep_reused(s, a, &kept);
+    if (rc == ERR_NOT_FOUND) /* found wrong by somebody else meanwhile */
+        return err_copy(err, &kept);
+    if (rc < 0)
+        log_debug("trace", "a result that was used again has no record: %s", kept.msg);
+    count_hit(s, a);
     return 0;
 }

@@ -82,7 +82,7 @@ int record_put(struct store *s, const struct record *r, struct err *err)
 {
     struct record copy = *r;
 
-    return db_write(s->db, store_is_durable(s) && !r->is_derived, put_record, &copy, err);
+    return db_write(s->db, store_is_durable(s), put_record, &copy, err);
 }
 
 struct touch {

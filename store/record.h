@@ -19,7 +19,6 @@ struct record {
     int64_t cost_ms;
     int64_t made_s; /* wall clock */
     int64_t used_s;
-    bool is_derived; /* put: another record and its trace give it again, so it is worth no fsync */
 };
 int record_get(struct store *s, const struct cache_key *key, struct record *ret, struct err *err);
 int record_put(struct store *s, const struct record *r, struct err *err);
