@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +30,7 @@ struct server {
     const struct listing *l;
     struct content *content;
     bool has_wanted; /* all files of the layer, in case there is no tree */
-    bool has_tried_tree;
+    bool has_tried_tree, has_passed;
     bool is_broken;   /* whoever asks would wait for ever */
     int32_t *backing; /* of each slot in passthrough mode: a number, 0: none yet, -1: by READ */
     struct buf path;
@@ -502,17 +503,21 @@ static int serve_read(struct server *s, const struct request *q)
 
 /* ---- passthrough ---- */
 
-/* -1: its bytes go through us; that is remembered, as the kernel wants all openings of a file
- * alike.
- */
-static int32_t find_backing(struct server *s, const struct entry *e)
+/* The kernel looks at our rights first: there is no file of this number. */
+static bool may_pass(const struct server *s)
+{
+    struct fuse_backing b = { .fd = -1 };
+
+    return ioctl(s->d->fd, FUSE_BACKING_OPEN, &b) >= 0 || errno != EPERM;
+}
+
+/* The kernel's number for a file of the layer's tree, or -1. */
+static int32_t open_backing(struct server *s, const struct entry *e)
 {
     struct content_place place;
     struct err err = ERR_INIT;
 
-    if (e->inline_data != NULL || e->size == 0)
-        return -1;
-    if (!s->has_tried_tree)
+    if (!s->has_tried_tree && may_pass(s))
         mem_free(layer_tree(s->d->store, s->d->layer, &err));
     s->has_tried_tree = true;
     want_all(s);
@@ -526,21 +531,40 @@ static int32_t find_backing(struct server *s, const struct entry *e)
     return id > 0 ? id : -1;
 }
 
-/* Elsewhere nobody wants to hear of openings; here they are as good as reading. */
+/*
+ * What was found for a file stays: the kernel wants all openings of a file alike. -1: its bytes go
+ * through us. When the first that could pass does not, none will, and openings are of no interest.
+ */
+static int32_t find_backing(struct server *s, size_t slot)
+{
+    struct entry e;
+
+    if (s->backing[slot] != 0)
+        return s->backing[slot];
+    entry_of(s, slot, &e);
+    s->backing[slot] = -1;
+    if (e.type != ENTRY_FILE || e.inline_data != NULL || e.size == 0)
+        return -1;
+    s->backing[slot] = open_backing(s, &e);
+    if (s->backing[slot] > 0)
+        s->has_passed = true;
+    else if (!s->has_passed)
+        s->d->is_passing = false;
+    return s->backing[slot];
+}
+
+/* Of what passes by nothing more is heard: it is as good as read. */
 static int serve_open(struct server *s, const struct request *q)
 {
     struct fuse_open_answer out = { .open_flags = FOPEN_KEEP_CACHE };
-    struct entry e;
+    int32_t id = s->d->is_passing ? find_backing(s, q->slot) : -1;
 
     if (!s->d->is_passing)
         return -ENOSYS;
-    note(s, q->slot, OBSERVE_READ);
-    entry_of(s, q->slot, &e);
-    if (s->backing[q->slot] == 0)
-        s->backing[q->slot] = find_backing(s, &e);
-    if (s->backing[q->slot] > 0) {
+    if (id > 0) {
+        note(s, q->slot, OBSERVE_READ);
         out.open_flags = FUSE_OPENED_PASSTHROUGH;
-        out.backing_id = s->backing[q->slot];
+        out.backing_id = id;
     }
     return give(s, &out, sizeof(out));
 }
@@ -683,7 +707,10 @@ static void serve_one(struct server *s, size_t n)
     answer(s, q.head->unique, code);
 }
 
-/* Waking a CPU that sleeps takes longer than most answers: the next question may be close. */
+/*
+ * Waking a CPU that sleeps takes longer than most answers, and the next question may be close. On a
+ * busy machine others go first meanwhile.
+ */
 static bool may_sleep(int64_t since)
 {
     return clock_mono_us() - since > SPIN_US;
@@ -722,6 +749,8 @@ static size_t next_request(struct server *s)
             return no_request(s, errno);
         if (errno == EAGAIN && may_sleep(begin))
             sleep_until_asked(s->d);
+        else
+            sched_yield();
     }
     return 0;
 }
