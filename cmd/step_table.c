@@ -36,7 +36,7 @@ void step_table(struct buf *b, const struct build_report *r, bool whole)
         strv_take(&cells, step_table_text(s->text, whole ? 0 : TEXT_SHOWN));
         bool is_reused = s->answer == STEP_REUSED;
         const char *why = is_reused ? s->reused : s->why;
-        strv_add(&cells, is_reused ? "REUSED" : step_answer_name(s->answer));
+        strv_add(&cells, step_answer_name(s->answer));
         strv_take(&cells, step_table_text(why != NULL ? why : "", 0));
     }
     table_add(b, &cells, ARRAY_LEN(heads));

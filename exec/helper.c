@@ -401,17 +401,25 @@ static void outer_wait(pid_t inner, const sigset_t *signals)
 }
 
 /*
- * fork into a new PID namespace, where all that we would start afterwards were too: nothing is. Our
- * own cannot be gone back to from a user namespace that it does not belong to.
+ * fork into a new PID namespace; what we start afterwards is in our own again. A user namespace
+ * that our own does not belong to lets nobody back: there nothing can be started afterwards, and we
+ * start nothing (a leak checker at our end would).
  */
 static pid_t fork_init(struct err *err)
 {
-    if (unshare(CLONE_NEWPID) < 0)
+    AUTO(fd_close) int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+
+    if (own < 0 || unshare(CLONE_NEWPID) < 0)
         return err_sys(err, errno, "cannot make a PID namespace");
     pid_t pid = fork();
     if (pid == 0)
         return 0;
-    return pid < 0 ? err_sys(err, errno, "cannot start the container's init") : pid;
+    int sys = errno;
+    if (pid < 0)
+        return err_sys(err, sys, "cannot start the container's init");
+    if (setns(own, CLONE_NEWPID) < 0 && errno != EPERM)
+        return err_sys(err, errno, "cannot go back to the PID namespace");
+    return pid;
 }
 
 static int outer_run(const struct helper_order *o, struct err *err)

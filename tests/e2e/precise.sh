@@ -140,7 +140,6 @@ t_a_plan_says_that_a_step_will_be_reused() {
     build
     echo 'print 2' >ctx/src/a
     "$SHALE" plan ctx >plan
-    has plan 'REUSED'
     has plan 'read 1 of 5 copied files; 1 changed file not read: src/a'
     "$SHALE" plan --json ctx | jq -e '[.steps[] | select(.answer == "reused")] | length == 1' >/dev/null ||
         fail "no step of the plan is reused"

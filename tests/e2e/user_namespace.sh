@@ -1,6 +1,9 @@
 # RUN where shale is root of a user namespace only: trees with other owners and other marks of overlayfs.
 # shellcheck shell=bash disable=SC2016 # what is in single quotes is for the container
 
+# The helper of a step cannot go back to our PID namespace from there, so that no leak check can be started at its end.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
+
 # The ways in: with our PID namespace, and with one of its own.
 plain() { unshare -Umr "$@"; }
 own_pids() { unshare -Umrpf --mount-proc "$@"; }
@@ -169,9 +172,8 @@ END
     eq 2 "$(cat root.files/b)"
     sed -i "s,one /made/b,one /made," ctx/Dockerfile
     files_in plain user.files
-    cached 'RUN mkdir'
+    eq "1 2" "$(cat user.files/a user.files/b | xargs)" "what is copied inside"
     tree root.files
-    all_cached
     same_tree root.files user.files
 }
 

@@ -25,7 +25,7 @@ static void a_reused_step_stands_out_and_says_what_it_looked_at(void **state UNU
     step_table(&b, &r, false);
     assert_string_equal(buf_str(&b), "STEP      INSTRUCTION   ANSWER    WHY\n"
                                      "[1/3]     COPY . .      make      a changed\n"
-                                     "[2/3]     RUN x         REUSED    read 1 of 2 copied files\n"
+                                     "[2/3]     RUN x         reused    read 1 of 2 copied files\n"
                                      "[3/3]     RUN y         cached\n");
 }
 
