@@ -18,7 +18,8 @@
  *
  * What a process can see and no key has is the same for equal layers: inode
  * numbers come from paths, directories are sorted, have size 4096 and one
- * link, all times of an entry are its mtime.
+ * link, all times of an entry are its mtime. One thing is seen without being asked for: the times
+ * of a file that was looked up, by who calls statx with AT_STATX_DONT_SYNC.
  *
  * Protocol: linux/fuse.h, 7.31 or later. Needs /dev/fuse and fsopen (Linux
  * 5.2); in a user namespace Linux 4.18's rules for FUSE hold.

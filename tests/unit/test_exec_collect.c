@@ -357,6 +357,8 @@ static void order_and_report_survive_being_written(void **state)
 
     (void)state;
     strv_add(&o.lowers, "/l\n1");
+    o.n_observed = 3;
+    o.seal = str_dup(".seal");
     strv_add(&o.runtime, "runc");
     struct helper_mount *m = helper_order_add(&o, HELPER_MOUNT_LAYERS, "t");
     m->source = str_dup("");
@@ -365,6 +367,8 @@ static void order_and_report_survive_being_written(void **state)
     assert_ok(helper_order_read(b.data, b.len, &got, &err), &err);
     assert_string_equal(got.dir, "/d\xff");
     assert_string_equal(got.lowers.v[0], "/l\n1");
+    assert_int_equal(got.n_observed, 3);
+    assert_string_equal(got.seal, ".seal");
     assert_int_equal(got.n_mounts, 1);
     assert_int_equal(got.mounts[0].kind, HELPER_MOUNT_LAYERS);
     assert_string_equal(got.mounts[0].lowers.v[0], "/x");
@@ -373,6 +377,7 @@ static void order_and_report_survive_being_written(void **state)
     buf_clear(&b);
     err_sys(&r.failed, ENOSPC, "no");
     strv_add(&r.stubs, "etc");
+    r.unsealed = 2;
     helper_report_write(&r, &b);
     assert_ok(helper_report_read(b.data, b.len, &back, &err), &err);
     assert_int_equal(back.status, 42);
@@ -380,6 +385,7 @@ static void order_and_report_survive_being_written(void **state)
     assert_int_equal(back.failed.sys, ENOSPC);
     assert_string_equal(back.failed.msg, r.failed.msg);
     assert_string_equal(back.stubs.v[0], "etc");
+    assert_int_equal(back.unsealed, 2);
 }
 
 static void cut_orders_and_reports_are_damage(void **state)

@@ -1302,6 +1302,29 @@ static void containers_are_observed(void **state)
     assert_false(listing_find(diff->listing, "app/a", NULL));
 }
 
+/* Once with its bytes passing by, once through us: insecure steps may mount overlays of their own.
+ */
+static void programs_run_from_observed_layers(void **state)
+{
+    struct box *b = *state;
+    AUTO(container_release) struct container c = { .b = b };
+    const struct layer *app = b->l;
+
+    container_make(&c, b, 2);
+    b->l = c.layers[0];
+    run_ok(&c, "cat /app/a");
+    assert_true(kinds_of(b, "bin/busybox") & OBSERVE_READ);
+    assert_int_equal(kinds_of(b, "bin/sh"), OBSERVE_EXIST | OBSERVE_LINK);
+    assert_int_equal(kinds_of(b, "bin/wc"), 0);
+    assert_true(layer_has_tree(b->s, b->l));
+    uint64_t passed = observer_requests(b->o);
+    c.spec.insecure = true;
+    run_ok(&c, "cat /app/a");
+    assert_true(kinds_of(b, "bin/busybox") & OBSERVE_READ);
+    assert_true(observer_requests(b->o) > passed);
+    assert_true(layer_has_tree(b->s, app)); /* which was not observed */
+}
+
 static void mounted_layers_are_observed(void **state)
 {
     struct box *b = *state;
@@ -1489,6 +1512,7 @@ int main(int argc, char **argv)
         CASE(layers_that_a_tree_must_show_are_not_served),
         CASE(the_probe_says_how_and_keeps_the_answer),
         CASE(containers_are_observed),
+        CASE(programs_run_from_observed_layers),
         CASE(mounted_layers_are_observed),
         CASE(steps_that_fail_are_observed_too),
         CASE(ends_that_come_too_early_leave_nothing),

@@ -1052,6 +1052,53 @@ static void content_comes_from_the_blob_or_the_tree(void **state)
     }
 }
 
+static void check_place(struct scratch *x, struct content *c, const struct layer *l,
+                        const char *path, const char *want, bool is_file)
+{
+    struct content_place at;
+    struct entry e;
+    char got[64];
+
+    assert_true(listing_find(l->listing, path, &e));
+    assert_ok(content_at(c, l, &e, &at, &x->err), &x->err);
+    assert_int_equal(at.is_file, is_file);
+    assert_true(!is_file || at.at == 0);
+    assert_int_equal(pread(at.fd, got, e.size, (off_t)at.at), (ssize_t)strlen(want));
+    assert_memory_equal(got, want, strlen(want));
+}
+
+static void the_place_of_content_is_in_the_tree_or_in_scratch(void **state)
+{
+    struct scratch *x = *state;
+    static const struct tar_member files[] = {
+        { "a", '0', 0644, 0, 0, "first", 0, 0 },
+        { "b", '0', 0644, 0, 0, "second one", 0, 0 },
+        { "empty", '0', 0644, 0, 0, NULL, 0, 0 },
+        { "etc/passwd", '0', 0644, 0, 0, "carried inline", 0, 0 },
+    };
+    const struct layer *l = ingest_members(x, files, ARRAY_LEN(files));
+    AUTO(content_free) struct content *c = content_new(x->store);
+    AUTO(content_free) struct content *other = content_new(x->store);
+    struct content_place at;
+    struct entry e;
+
+    check_place(x, c, l, "b", "second one", false);
+    check_place(x, c, l, "a", "first", false);
+    size_t before = count_fds();
+    AUTO(mem_free) char *tree = layer_tree(x->store, l, &x->err);
+    assert_non_null(tree);
+    check_place(x, c, l, "b", "second one", false); /* taken already */
+    check_place(x, other, l, "b", "second one", true);
+    check_place(x, other, l, "a", "first", true);
+    check_place(x, other, l, "b", "second one", true);
+    assert_true(listing_find(l->listing, "empty", &e));
+    assert_int_equal(content_at(other, l, &e, &at, &x->err), ERR_USAGE);
+    assert_true(listing_find(l->listing, "etc/passwd", &e));
+    assert_int_equal(content_at(other, l, &e, &at, &x->err), ERR_USAGE);
+    content_free(TAKE(other));
+    assert_int_equal(count_fds(), before);
+}
+
 /* The reader of a damaged tree must not remove the sound one that was made meanwhile. */
 static void a_tree_that_was_replaced_is_not_removed_for_the_old_ones_damage(void **state)
 {
@@ -1208,6 +1255,7 @@ int main(void)
         CASE(damage_that_no_time_tells_of_is_noticed_and_mended),
         CASE(a_foreign_layer_of_which_only_the_tree_is_left_is_a_miss),
         CASE(content_comes_from_the_blob_or_the_tree),
+        CASE(the_place_of_content_is_in_the_tree_or_in_scratch),
         CASE(a_tree_that_was_replaced_is_not_removed_for_the_old_ones_damage),
         CASE(content_comes_from_another_encoding_when_one_is_damaged),
         CASE(content_that_is_gone_says_so),
