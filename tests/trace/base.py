@@ -11,7 +11,6 @@ import sys
 
 MODULES = 'site sysconfig compileall py_compile tarfile zipfile zipimport stat fnmatch glob json mmap ctypes hashlib runpy pkgutil ' \
           'configparser shutil importlib.util importlib.resources struct fcntl'
-PROGRAMS = ['make', 'busybox']
 DIRECTORIES = ['bin', 'etc', 'out', 'tmp', 'var/lib', 'usr/local/bin', 'usr/local/lib']
 
 
@@ -27,9 +26,8 @@ def libraries(program):
 
 def python_files():
     """The interpreter, and the files of the modules."""
-    program = f'import {", ".join(MODULES.split())}\nimport sys\n' + '''
-print(sys.executable, os.__file__, sep="\\n") if "os" in dir() else None
-import os
+    program = f'import {", ".join(MODULES.split())}\n' + '''
+import os, sys
 print(os.path.realpath(sys.executable), os.__file__, sep="\\n")
 for m in list(sys.modules.values()):
     spec = getattr(m, "__spec__", None)
@@ -73,7 +71,12 @@ class Root:
         # where the interpreter finds itself, it finds its modules
         os.makedirs(os.path.join(os.path.dirname(self.path(files[1])), 'lib-dynload'), exist_ok=True)
 
+    def take_busybox(self):
+        os.makedirs(self.path('bin'), exist_ok=True)
+        shutil.copy2(os.path.realpath(shutil.which('busybox')), self.path('bin/busybox'))
+
     def busybox(self):
+        """Its applets, where there is no other program of the name."""
         for applet in said(self.path('bin/busybox'), '--list').split():
             if not os.path.lexists(self.path('bin/' + applet)):
                 os.symlink('busybox', self.path('bin/' + applet))
@@ -86,11 +89,8 @@ class Root:
 def make(top):
     """Fills the empty directory top."""
     root = Root(top)
-    for name in PROGRAMS:
-        source = os.path.realpath(shutil.which(name))
-        root.program(name, source)
-    shutil.copy2(shutil.which('busybox'), root.path('bin/busybox.own'))
-    os.replace(root.path('bin/busybox.own'), root.path('bin/busybox'))
+    root.take_busybox()
+    root.program('make', os.path.realpath(shutil.which('make')))
     root.program('cc1', os.path.realpath(said('gcc', '-print-prog-name=cc1').strip()))
     root.python()
     root.busybox()
