@@ -42,6 +42,13 @@ size_t ignore_len(const struct ignore *ig); /* patterns */
 /* The i-th pattern, cleaned, without '!'. */
 const char *ignore_pattern(const struct ignore *ig, size_t i, bool *ret_exception);
 
+/*
+ * The other way round: adds the pattern that means exactly this path (clean, not ""), and what is
+ * below it, as it is to stand in an ignore file. False, and nothing is added: no line can say it (a
+ * line feed, bytes that are no UTF-8).
+ */
+bool ignore_line(const char *path, struct buf *ret);
+
 /* True: path is ignored. */
 bool ignore_match(const struct ignore *ig, const char *path);
 /*

@@ -200,9 +200,59 @@ static void globs_match_as_go_does(void **state)
     assert_false(glob_has_magic("a\\*"));
 }
 
+static void a_path_becomes_the_line_that_means_it(UNUSED void **state)
+{
+    static const struct {
+        const char *path, *line, *other;
+    } rows[] = {
+        { "docs", "docs", "x/docs" },
+        { "docs/a b.md", "docs/a b.md", "docs/a" },
+        { "a*b", "a\\*b", "axb" },
+        { "a**", "a\\*\\*", "ab" },
+        { "what?", "what\\?", "whatx" },
+        { "[ab]", "\\[ab\\]", "a" },
+        { "a\\b", "a\\\\b", "ab" },
+        { "!a", "\\!a", "a" },
+        { "#a", "\\#a", "a" },
+        { "a!#", "a!#", "a" },
+        { "^a*", "\\^a\\*", "ax" },
+        { "a+(b)|{c}$.d*", "a+(b)|{c}$.d\\*", "aab" },
+        { " a", "[ ]a", "a" },
+        { "a ", "a[ ]", "a" },
+        { "  ", "[ ][ ]", " " },
+        { "a\t", "a[\t]", "a" },
+        { "a\xC2\xA0", "a[\xC2\xA0]", "a" },
+        { "\xC3\xA4?", "\xC3\xA4\\?", "\xC3\xA4x" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO(buf_release) struct buf line = BUF_INIT;
+        assert_true(ignore_line(rows[i].path, &line));
+        assert_string_equal(buf_str(&line), rows[i].line);
+        buf_adds(&line, i % 2 ? "\n" : "/\n"); /* as a directory is written */
+        AUTO(ignore_free) struct ignore *ig = rules(buf_str(&line));
+        AUTO(mem_free) char *below = str_printf("%s/below", rows[i].path);
+        assert_true(ignore_match(ig, rows[i].path));
+        assert_true(walked(ig, rows[i].path));
+        assert_true(ignore_match(ig, below));
+        assert_false(ignore_match(ig, rows[i].other));
+    }
+}
+
+static void a_path_that_no_line_can_say_gives_none(UNUSED void **state)
+{
+    static const char *const paths[] = { "", "a\nb", "a\xFF", "\xEF\xBB\xBFhidden" };
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        AUTO(buf_release) struct buf line = BUF_INIT;
+        assert_false(ignore_line(paths[i], &line));
+        assert_int_equal(line.len, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_path_becomes_the_line_that_means_it),
+        cmocka_unit_test(a_path_that_no_line_can_say_gives_none),
         cmocka_unit_test(patterns_match_as_in_docker),
         cmocka_unit_test(files_are_read_line_by_line),
         cmocka_unit_test(bad_patterns_are_named_with_their_line),
