@@ -8,85 +8,28 @@
 #include "cmd/command.h"
 #include "cmd/exit_status.h"
 #include "cmd/human.h"
+#include "cmd/last_report.h"
+#include "cmd/looked_at.h"
 #include "cmd/step_table.h"
 #include "cmd/table.h"
-#include "engine/report.h"
-#include "store/last_build.h"
 #include "store/layer.h"
 #include "store/record.h"
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define FIELDS_MAX (64u << 20)
 #define VALUE_SHOWN 44 /* bytes of a field's value */
 #define FILES_SHOWN 1000
 
 struct explanation {
-    struct store *store;
-    struct last_build last;
-    struct build_report report;
+    struct last_report last;
     bool whole; /* --no-trunc */
 };
 
 static void explanation_release(struct explanation *x)
 {
-    last_build_release(&x->last);
-    build_report_release(&x->report);
-    store_close(x->store);
+    last_report_release(&x->last);
 }
 DEFINE_AUTO_VALUE(struct explanation, explanation_release);
-
-static int load(const struct session *s, const struct options *o, struct explanation *x,
-                struct err *err)
-{
-    const char *context = option_str(o, "context");
-    char real[PATH_MAX];
-    x->whole = option_on(o, "no-trunc");
-    x->store = store_open(s->store_root, err);
-    if (x->store == NULL)
-        return err->code;
-    if (context != NULL && realpath(context, real) != NULL)
-        context = real;
-    int rc = last_build_newest(x->store, context, &x->last, err);
-    if (rc == ERR_NOT_FOUND && context != NULL)
-        return err_set(err, rc, "nothing was built from '%s' here", context);
-    if (rc == ERR_NOT_FOUND)
-        return err_set(err, rc, "nothing was built here");
-    return rc < 0 ? rc : build_report_read(x->last.report, strlen(x->last.report), &x->report, err);
-}
-
-/* "3", "3/5", "build:3", "[build 3/5]": which step of which stage. */
-static bool is_meant(const struct step_report *r, const char *word)
-{
-    AUTO(buf_release) struct buf place = BUF_INIT;
-    step_report_place(r, &place);
-    AUTO(mem_free) char *number = str_printf("%d", r->number);
-    AUTO(mem_free) char *of = str_printf("%d/%d", r->number, r->total);
-    AUTO(mem_free) char *staged = str_printf("%s:%d", r->stage, r->number);
-    return str_eq(word, buf_str(&place)) || str_eq(word, number) || str_eq(word, of) ||
-           str_eq(word, staged);
-}
-
-static int find_step(const struct explanation *x, const char *word, const struct step_report **ret,
-                     struct err *err)
-{
-    const struct step_report *found = NULL;
-    for (size_t i = 0; i < x->report.n; i++) {
-        const struct step_report *r = x->report.v[i];
-        if (!is_meant(r, word))
-            continue;
-        if (found != NULL)
-            return err_set(err, ERR_USAGE, "step '%s' is in several stages: say '%s:%d' or '%s:%d'",
-                           word, found->stage, found->number, r->stage, r->number);
-        found = r;
-    }
-    if (found == NULL)
-        return err_set(err, ERR_NOT_FOUND, "the last build has no step '%s'", word);
-    *ret = found;
-    return 0;
-}
 
 /* A step's key and files, now and before. */
 
@@ -131,8 +74,8 @@ DEFINE_AUTO_VALUE(struct step_sides, step_sides_release);
 static void load_sides(const struct explanation *x, const struct step_report *r,
                        struct step_sides *ret)
 {
-    load_side(x->store, r->has_key, &r->key, r->fields, &ret->now);
-    load_side(x->store, r->has_before, &r->before, NULL, &ret->before);
+    load_side(x->last.store, r->has_key, &r->key, r->fields, &ret->now);
+    load_side(x->last.store, r->has_before, &r->before, NULL, &ret->before);
     if (ret->before.fields.n > 0)
         key_fields_compare(&ret->before.fields, &ret->now.fields, &ret->pairs);
     else
@@ -187,6 +130,15 @@ static void print_files(struct buf *b, const struct step_sides *s)
         buf_adds(b, "  ...\n");
 }
 
+/* Of a step that was not observed there is nothing to say. */
+static void print_looks(struct buf *b, const struct explanation *x, const struct step_report *r)
+{
+    struct err none = ERR_INIT;
+    AUTO(looked_at_release) struct looked_at looks = { .questions = NULL };
+    if (looked_at_load(x->last.store, r, &looks, &none) == 0)
+        looked_at_summary(&looks, r, b);
+}
+
 static void print_step(struct buf *b, const struct explanation *x, const struct step_report *r)
 {
     AUTO(step_sides_release) struct step_sides s = { .files = { .v = NULL } };
@@ -207,15 +159,16 @@ static void print_step(struct buf *b, const struct explanation *x, const struct 
     buf_addc(b, '\n');
     print_fields(b, x, &s);
     print_files(b, &s);
+    print_looks(b, x, r);
 }
 
 static void print_all(struct buf *b, const struct explanation *x)
 {
     char age[HUMAN_LEN];
-    AUTO(mem_free) char *what = step_table_text(x->last.name ? x->last.name : x->last.context, 0);
-    buf_addf(b, "%s, built %s ago\n\n", what,
-             human_duration(clock_wall_s() - x->last.built_s, age));
-    step_table(b, &x->report, x->whole);
+    const struct last_build *last = &x->last.build;
+    AUTO(mem_free) char *what = step_table_text(last->name ? last->name : last->context, 0);
+    buf_addf(b, "%s, built %s ago\n\n", what, human_duration(clock_wall_s() - last->built_s, age));
+    step_table(b, &x->last.report, x->whole);
 }
 
 /* JSON. */
@@ -260,22 +213,26 @@ static json_t *step_json(const struct explanation *x, const struct step_report *
     load_sides(x, r, &s);
     json_object_set_new(o, "fields", fields_json(&s));
     json_object_set_new(o, "files", files_json(&s));
+    struct err none = ERR_INIT;
+    AUTO(looked_at_release) struct looked_at looks = { .questions = NULL };
+    if (looked_at_load(x->last.store, r, &looks, &none) == 0)
+        json_object_set_new(o, "looked_at", looked_at_json(&looks));
     return o;
 }
 
 static void print_json(struct buf *b, const struct explanation *x, const struct step_report *only)
 {
     json_t *steps = json_array();
-    for (size_t i = 0; i < x->report.n; i++)
-        if (only == NULL || x->report.v[i] == only)
-            json_array_append_new(steps, step_json(x, x->report.v[i]));
+    for (size_t i = 0; i < x->last.report.n; i++)
+        if (only == NULL || x->last.report.v[i] == only)
+            json_array_append_new(steps, step_json(x, x->last.report.v[i]));
     json_auto_t *j = json_pack("{s:i, s:I, s:o}", "version", 1, "built",
-                               (json_int_t)x->last.built_s, "steps", steps);
-    json_object_set_new(j, "context", json_from_str(x->last.context));
-    if (x->last.name != NULL)
-        json_object_set_new(j, "name", json_from_str(x->last.name));
-    if (x->last.has_image)
-        json_object_set_new(j, "image", json_string(DIGEST_S(&x->last.image.d)));
+                               (json_int_t)x->last.build.built_s, "steps", steps);
+    json_object_set_new(j, "context", json_from_str(x->last.build.context));
+    if (x->last.build.name != NULL)
+        json_object_set_new(j, "name", json_from_str(x->last.build.name));
+    if (x->last.build.has_image)
+        json_object_set_new(j, "image", json_string(DIGEST_S(&x->last.build.image.d)));
     json_write_pretty(j, b, 2);
     buf_addc(b, '\n');
 }
@@ -283,10 +240,11 @@ static void print_json(struct buf *b, const struct explanation *x, const struct 
 static int run(struct session *s, const struct options *o)
 {
     struct err err = ERR_INIT;
-    AUTO(explanation_release) struct explanation x = { .store = NULL };
+    AUTO(explanation_release) struct explanation x = { .whole = option_on(o, "no-trunc") };
     AUTO(buf_release) struct buf out = BUF_INIT;
     const struct step_report *step = NULL;
-    if (load(s, o, &x, &err) < 0 || (o->args.n > 0 && find_step(&x, o->args.v[0], &step, &err) < 0))
+    if (last_report_load(s, option_str(o, "context"), &x.last, &err) < 0 ||
+        (o->args.n > 0 && last_report_step(&x.last, o->args.v[0], &step, &err) < 0))
         return command_fail(&command_explain, s, &err);
     if (option_on(o, "json"))
         print_json(&out, &x, step);
