@@ -444,8 +444,8 @@ static int build_once(struct engine *e, const struct build_options *o, struct ca
     return rc;
 }
 
-int engine_plan(struct engine *e, const struct build_options *o, struct build_result *ret,
-                struct err *err)
+int build_plan(struct engine *e, const struct build_options *o, const struct plan_extra *extra,
+               struct build_result *ret, struct err *err)
 {
     AUTO(carried_release) struct carried carried = { .context = NULL };
     AUTO(build_release)
@@ -453,9 +453,20 @@ int engine_plan(struct engine *e, const struct build_options *o, struct build_re
         .e = e, .o = o, .store = e->store, .result = ret, .carried = &carried, .epoch = -1
     };
     build_init(&b);
+    b.places = extra->places;
+    b.more_rules = extra->more_rules;
     int rc = prepare(&b, err) < 0 ? err->code : plan_stages(&b, err);
+    if (rc == 0 && extra->end != NULL)
+        rc = extra->end(extra->arg, &b, err);
     gather_report(&b);
     return rc;
+}
+
+int engine_plan(struct engine *e, const struct build_options *o, struct build_result *ret,
+                struct err *err)
+{
+    struct plan_extra nothing = { .places = NULL };
+    return build_plan(e, o, &nothing, ret, err);
 }
 
 /* Restarts so far; false: it has been enough. */

@@ -129,7 +129,9 @@ struct build {
     struct digest rules;  /* SHA-256 of the main context's ignore file */
     struct before before; /* before.h */
     struct foreseen foreseen;
-    struct docs_trial *docs; /* skip_docs.h; NULL: not one */
+    struct docs_trial *docs;       /* skip_docs.h; NULL: not one */
+    struct context_places *places; /* context_places.h; NULL: nobody asks */
+    const struct strv *more_rules; /* lines for the ignore file of the main context; may be NULL */
 };
 
 /* epoch.c: sets b->epoch from --build-arg or ARGs before the first FROM, which are then numbers.
@@ -164,6 +166,18 @@ int build_plan_stages(struct build *b, struct err *err);
 int build_run_stages(struct build *b, struct err *err);
 /* No step of any needed stage is to be made, or undecided. */
 bool build_all_known(const struct build *b);
+/*
+ * build.c: engine_plan with two things more. more_rules (may be NULL): as if they stood at the end
+ * of the ignore file. end: called after the walk, with its stages; may be NULL, as places.
+ */
+struct plan_extra {
+    const struct strv *more_rules;
+    struct context_places *places;
+    int (*end)(void *arg, struct build *b, struct err *err);
+    void *arg;
+};
+int build_plan(struct engine *e, const struct build_options *o, const struct plan_extra *extra,
+               struct build_result *ret, struct err *err);
 /* As after build_plan_stages, whatever came of running them. ERR_CANCELLED after a signal. */
 int build_reset_stages(struct build *b, struct err *err);
 

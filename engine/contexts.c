@@ -237,6 +237,8 @@ int contexts_open_main(struct build *b, const char *dockerfile_path, struct err 
     int v = vertex_begin(b->e, "[internal] load .dockerignore");
     int64_t started = clock_mono_ms();
     int rc = contexts_read_ignore(b->o->context, dockerfile_path, &text, err);
+    for (size_t i = 0; b->more_rules != NULL && i < b->more_rules->n; i++)
+        buf_addf(&text, "\n%s", b->more_rules->v[i]);
     struct ignore *ig = NULL;
     if (rc == 0 && text.len > 0) {
         ig = parse_ignore(&text, "error reading", err);

@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "dockerfile/glob.h"
+#include "engine/context_places.h"
 #include "engine/contexts.h"
 #include <string.h>
 
@@ -49,6 +50,7 @@ int copy_path(struct copy *c, const char *path, struct err *err)
     AUTO(mem_free) char *real = NULL;
     if (view_resolve(c->from.view, path, true, &real, NULL, err) < 0)
         return err->code == ERR_NOT_FOUND ? files_not_found(c->from.shown, path, err) : err->code;
+    context_places_source(c->st->b, &c->from, path, real);
     AUTO(mem_free) char *dest = copy_resolve_dest(c, err);
     if (dest == NULL)
         return err->code;
@@ -132,6 +134,7 @@ int copy_matches(struct copy *c, const char *pattern, struct err *err)
     struct entry dir;
     if (slash != NULL && (!view_find(c->from.view, top, &dir, NULL) || dir.type != ENTRY_DIR))
         return no_such_dir(plain, err);
+    context_places_source(c->st->b, &c->from, plain, top);
     struct matches m = { .top = top, .pattern = pattern + n_plain + (slash != NULL) };
     m.depth = components(m.pattern);
     int rc = view_walk(c->from.view, top, match_entry, &m, err);

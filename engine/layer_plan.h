@@ -94,6 +94,9 @@ bool plan_any_origin(const struct layer_plan *p, plan_origin_fn is, void *arg);
  * before is borrowed until the layer is made.
  */
 void plan_keep_times(struct layer_plan *p, const struct listing *before);
+/* Each planned entry, in the order in which they came, also what is below already. */
+typedef void (*plan_each_fn)(void *arg, const char *path, const struct origin *o);
+void plan_each(const struct layer_plan *p, plan_each_fn fn, void *arg);
 /* Reads the bytes and makes the layer. */
 const struct layer *plan_make(struct layer_plan *p, struct err *err);
 

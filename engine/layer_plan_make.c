@@ -347,6 +347,15 @@ bool plan_any_origin(const struct layer_plan *p, plan_origin_fn is, void *arg)
     return false;
 }
 
+void plan_each(const struct layer_plan *p, plan_each_fn fn, void *arg)
+{
+    const struct planned *x;
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
+        fn(arg, x->e.path, &x->origin);
+    }
+}
+
 const struct layer *plan_make(struct layer_plan *p, struct err *err)
 {
     want_layers(p);

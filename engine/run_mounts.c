@@ -1,6 +1,7 @@
 #include "engine/run_mounts.h"
 
 #include "base/fs.h"
+#include "engine/context_places.h"
 #include "engine/engine_internal.h"
 #include "engine/layer_links.h"
 #include "engine/skip_docs.h"
@@ -72,6 +73,7 @@ static int find_source(struct run_mounts *r, struct run_mounted *x, const char *
                                           : err->code;
     if (!view_find(x->files.view, x->source, NULL, NULL))
         return files_not_found(x->files.shown, source + 1, err);
+    context_places_source(r->st->b, &x->files, source + 1, x->source);
     docs_check_taken(r->st->b, x->files.layers, x->files.n_layers, x->source, true);
     x->is_whole_stack = x->files.context == NULL && *x->source == '\0';
     return x->is_whole_stack ? 0 : files_identify(&x->files, x->source, &x->content, err);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "dockerfile/glob.h"
 #include "dockerfile/ignore.h"
+#include "engine/context_places.h"
 #include "engine/copy_internal.h"
 #include "engine/engine_internal.h"
 #include "engine/keep_times.h"
@@ -268,7 +269,10 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
                          .arg = &c,
                          .ops = &copy_ops,
                          .copies = is_local(i) };
+    size_t n_below = st->state.n_layers;
     int rc = step_do(&step, err);
+    if (rc == 0)
+        context_places_copy(st, c.plan, n_below, i->copy.parents);
     if (rc == 0 && whole && st->state.n_layers > 0)
         docs_hand_on(st->b, st->state.layers[st->state.n_layers - 1]);
     return rc;

@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "dockerfile/quote.h"
+#include "engine/context_places.h"
 #include "engine/engine_internal.h"
 #include "engine/entitlement.h"
 #include <errno.h>
@@ -424,7 +425,10 @@ int do_run(struct build_stage *st, const struct instr *i, struct err *err)
                          .make = execute,
                          .arg = &r,
                          .ops = &run_ops };
+    size_t n_below = st->state.n_layers;
     int rc = step_do(&step, err);
+    if (rc == 0)
+        context_places_run(st, step.report, n_below, &r.mounts);
     buf_release(&step.output);
     return rc;
 }

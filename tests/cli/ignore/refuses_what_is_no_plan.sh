@@ -1,0 +1,3 @@
+dockerfile 'FROM scratch' 'COPY Dockerfile /'
+shale ignore --check . || echo "status $?"
+shale ignore --platfrom x . || echo "status $?"
