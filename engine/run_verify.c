@@ -96,14 +96,15 @@ static int run_first(struct step *s, struct work *w, const struct strv *env,
     AUTO(observer_free) struct observer *o = run_trace_observer(s);
     struct err lost = ERR_INIT;
     int rc = run_command(s, w, env, o, &c->first, err);
-    if (o != NULL && rc != ERR_CANCELLED && observer_check(o, &lost) < 0) {
+    int seen = o != NULL ? observer_check(o, &lost) : ERR_UNSUPPORTED;
+    if (seen == ERR_IO && rc != ERR_CANCELLED) {
         run_trace_lost(s, &lost);
         err_clear(err);
-        return run_command(s, w, env, NULL, &c->first, err);
+        rc = run_command(s, w, env, NULL, &c->first, err);
     }
-    if (rc == 0 && o != NULL && compare_questions(s, o, &c->asks_more, &lost) < 0)
+    if (seen == 0 && rc == 0 && compare_questions(s, o, &c->asks_more, &lost) < 0)
         log_debug("trace", "the questions of two runs cannot be compared: %s", lost.msg);
-    if (rc == 0 && o != NULL && c->asks_more)
+    if (seen == 0 && rc == 0 && c->asks_more)
         run_trace_keep(s, o);
     *ret = c->first;
     return rc;

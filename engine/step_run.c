@@ -286,12 +286,12 @@ static const struct layer *collect(struct build *b, struct work *w, const struct
     return layer_make(b->store, none, NULL, NULL, err);
 }
 
-/* What a run gave that is worth nothing. Returns err's code. */
-static int discard(struct work *w, const struct exec_result *result, const struct err *err)
+/* What a run gave that is worth nothing. Returns the code. */
+static int discard(struct work *w, const struct exec_result *result, int code)
 {
     struct err ignored = ERR_INIT;
     tree_remove(work_dirfd(w), result->upper, &ignored);
-    return err->code;
+    return code;
 }
 
 int run_command(struct step *s, struct work *w, const struct strv *env, struct observer *o,
@@ -324,10 +324,11 @@ int run_command(struct step *s, struct work *w, const struct strv *env, struct o
         .observer = o,
     };
     AUTO(exec_result_release) struct exec_result result = { 0 };
+    struct err lost = ERR_INIT;
     if (exec_run(b->store, w, &spec, &result, err) < 0)
         return err->code;
-    if (o != NULL && observer_check(o, err) < 0)
-        return discard(w, &result, err);
+    if (o != NULL && observer_check(o, &lost) == ERR_IO)
+        return discard(w, &result, err_copy(err, &lost));
     if (result.status != 0)
         return failed(s, &result, err);
     *ret = collect(b, w, &spec, &result, err);
@@ -374,11 +375,11 @@ static int run_observed(struct step *s, struct work *w, const struct strv *env,
     int rc = run_command(s, w, env, o, ret, err);
     if (o == NULL || rc == ERR_CANCELLED)
         return rc;
-    if (observer_check(o, &lost) == 0) {
-        if (rc == 0)
-            run_trace_keep(s, o);
+    int seen = observer_check(o, &lost);
+    if (seen == 0 && rc == 0)
+        run_trace_keep(s, o);
+    if (seen != ERR_IO)
         return rc;
-    }
     run_trace_lost(s, &lost);
     err_clear(err);
     buf_clear(&s->output);

@@ -1,6 +1,7 @@
 #include "exec/observe_internal.h"
 
 #include "base/fs.h"
+#include "base/userns.h"
 #include "base/log.h"
 
 #include <assert.h>
@@ -302,8 +303,31 @@ static int start_one(struct observer *o, struct served *d, bool no_devices, stru
     return 0;
 }
 
+/* An owner that is not mapped in our user namespace: the kernel would show another. A tree of such
+ * a layer cannot be made either, and says so. */
+static int check_owners(const struct observer *o, struct err *err)
+{
+    AUTO(userns_release) struct userns ns = { .is_initial = true };
+    struct entry e;
+
+    if (userns_read(&ns, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < o->n && !ns.is_initial; i++) {
+        const struct listing *l = o->served[i]->layer->listing;
+        for (size_t k = 0; k < listing_len(l); k++) {
+            listing_at(l, k, &e);
+            if (!userns_has_uid(&ns, e.uid) || !userns_has_gid(&ns, e.gid))
+                return err_set(err, ERR_UNSUPPORTED, "the owner of '/%s' is not mapped here",
+                               e.path);
+        }
+    }
+    return 0;
+}
+
 static int start_all(struct observer *o, bool no_devices, bool may_pass, struct err *err)
 {
+    if (check_owners(o, err) < 0)
+        return err->code;
     o->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (o->stop < 0)
         return err_sys(err, errno, "cannot make an eventfd");
@@ -386,6 +410,9 @@ int observer_check(const struct observer *o, struct err *err)
             return err->code;
     if (o->was_lost)
         return err_set(err, ERR_IO, "a server of observed layers ended before the step did");
+    for (size_t i = 0; i < o->n; i++)
+        if (o->served[i]->has_too_many)
+            return err_set(err, ERR_UNSUPPORTED, "more names were asked for than are kept");
     return 0;
 }
 

@@ -75,10 +75,10 @@ void observer_add(struct observer *o, const struct layer *l);
 
 /*
  * After exec_run. ERR_IO, with the reason: the server ended before the step, a request was not
- * answered, bytes could not be read, something was asked after the step, or more absent names (a
- * million) or names of xattrs (32 of a layer) were asked for than are kept. ERR_UNSUPPORTED: it
- * could not be started, and the step ran on trees: what that gave is as good as any, but nothing
- * is known of what was asked.
+ * answered, bytes could not be read, or something was asked after the step; what the step gave is
+ * worth nothing. ERR_UNSUPPORTED: nothing is known of what was asked, but the result is as good as
+ * any: it could not be started, and the step ran on trees, or more absent names (a million) or
+ * names of xattrs (32 of a layer) were asked for than are kept.
  */
 int observer_check(const struct observer *o, struct err *err);
 /* What was asked of that layer, in the order of listings. fn returns 0, or a code that ends it. */

@@ -39,6 +39,7 @@ struct served {
     uint64_t n_read, n_answered;
     unsigned minor; /* of the kernel's protocol, once it said so */
     bool is_passing, is_sealed;
+    bool has_too_many; /* absent names or names of xattrs were asked for: they are not all kept */
     struct err failed; /* the first that went wrong */
 };
 

@@ -95,30 +95,24 @@ static void note(struct server *s, size_t slot, enum observe_kind kind)
 
 static void note_absent(struct server *s, const char *path)
 {
-    struct err err;
-
     if (map_has(s->d->absent, path))
         return;
-    if (map_len(s->d->absent) < OBSERVE_ABSENT_MAX) {
+    if (map_len(s->d->absent) < OBSERVE_ABSENT_MAX)
         map_set(s->d->absent, path, NULL);
-        return;
-    }
-    err_set(&err, ERR_IO, "more than %u absent names were looked for", OBSERVE_ABSENT_MAX);
-    served_fail(s->d, &err);
+    else
+        s->d->has_too_many = true;
 }
 
 /* Bits of this name, which are set at the slot. */
 static void note_xattr(struct server *s, size_t slot, const char *name)
 {
     struct served *d = s->d;
-    struct err err;
     size_t i = 0;
 
     while (i < d->n_xattr_names && !str_eq(d->xattr_names[i], name))
         i++;
     if (i == OBSERVE_XATTRS_MAX) {
-        err_set(&err, ERR_IO, "more than %d names of xattrs were asked for", OBSERVE_XATTRS_MAX);
-        served_fail(d, &err);
+        d->has_too_many = true;
         return;
     }
     if (i == d->n_xattr_names)
