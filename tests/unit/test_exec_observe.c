@@ -1203,6 +1203,7 @@ struct container {
     struct exec_spec spec;
     struct exec_result result;
     struct buf out;
+    int speaks[2]; /* a pipe: a byte for each piece of output */
 };
 
 static void take_output(void *arg, int stream, const char *p, size_t n)
@@ -1211,6 +1212,8 @@ static void take_output(void *arg, int stream, const char *p, size_t n)
 
     (void)stream;
     buf_add(&c->out, p, n);
+    if (c->speaks[1] > 0 && write(c->speaks[1], "x", 1) < 0)
+        abort();
 }
 
 static void container_make(struct container *c, struct box *b, size_t n)
@@ -1381,23 +1384,43 @@ static pid_t find_helper(void)
     return file_read(AT_FDCWD, path, 4096, &text, &err) < 0 ? 0 : (pid_t)atoi(buf_str(&text));
 }
 
-static void *kill_helper_soon(void *arg)
-{
-    pid_t pid = 0;
+/* What happens to a step once it has said something. */
+struct fate {
+    struct container *c;
+    struct cancel *cancel; /* NULL: its helper is killed */
+};
 
-    (void)arg;
-    usleep(700000);
-    pid = find_helper();
-    if (pid > 0)
-        kill(pid, SIGKILL);
+static void *wait_and_end(void *arg)
+{
+    struct fate *f = arg;
+    char c;
+
+    if (read(f->c->speaks[0], &c, 1) != 1)
+        abort();
+    pid_t helper = find_helper();
+    if (f->cancel != NULL)
+        cancel_set(f->cancel, SIGINT);
+    else if (helper <= 0 || kill(helper, SIGKILL) < 0)
+        abort();
     return NULL;
 }
 
-static void *cancel_soon(void *arg)
+static void run_to_early_end(struct container *c, struct cancel *cancel, int want)
 {
-    usleep(700000);
-    cancel_set(arg, SIGINT);
-    return NULL;
+    struct box *b = c->b;
+    struct fate f = { .c = c, .cancel = cancel };
+    pthread_t t;
+
+    assert_int_equal(pipe2(c->speaks, O_CLOEXEC), 0);
+    c->spec.cancel = cancel;
+    assert_int_equal(pthread_create(&t, NULL, wait_and_end, &f), 0);
+    assert_int_equal(run(c, "cat /app/a; sleep 1000"), want);
+    pthread_join(t, NULL);
+    assert_int_equal(observer_check(b->o, &b->x->err), ERR_IO);
+    observer_free(TAKE(b->o));
+    close(c->speaks[0]);
+    close(c->speaks[1]);
+    c->speaks[1] = 0;
 }
 
 static size_t count_mounts(void)
@@ -1416,28 +1439,16 @@ static void ends_that_come_too_early_leave_nothing(void **state)
 {
     struct box *b = *state;
     AUTO(container_release) struct container c = { .b = b };
-    AUTO(cancel_free) struct cancel *cancel = NULL;
-    pthread_t t;
+    AUTO(cancel_free) struct cancel *cancel = cancel_new();
 
     container_make(&c, b, 2);
     run_ok(&c, "cat /app/a");
     observer_free(TAKE(b->o));
     size_t fds = count_fds(), threads = count_threads(), mounts = count_mounts();
-    assert_int_equal(pthread_create(&t, NULL, kill_helper_soon, NULL), 0);
-    assert_int_equal(run(&c, "cat /app/a; sleep 1000"), ERR_IO);
-    pthread_join(t, NULL);
-    assert_int_equal(observer_check(b->o, &b->x->err), ERR_IO);
-    observer_free(TAKE(b->o));
+    run_to_early_end(&c, NULL, ERR_IO);
     assert_int_equal(count_fds(), fds);
     assert_int_equal(count_threads(), threads);
-    cancel = cancel_new();
-    c.spec.cancel = cancel;
-    assert_int_equal(pthread_create(&t, NULL, cancel_soon, cancel), 0);
-    assert_int_equal(run(&c, "cat /app/a; sleep 1000"), ERR_CANCELLED);
-    pthread_join(t, NULL);
-    assert_int_equal(observer_check(b->o, &b->x->err), ERR_IO);
-    observer_free(TAKE(b->o));
-    cancel_free(TAKE(cancel));
+    run_to_early_end(&c, cancel, ERR_CANCELLED);
     assert_int_equal(count_fds(), fds);
     assert_int_equal(count_threads(), threads);
     assert_int_equal(count_mounts(), mounts);
