@@ -212,8 +212,8 @@ static bool is_too_old(const struct step *s, const struct trace *t)
     return t->network && clock_wall_s() - t->made_s >= s->st->b->o->trace_max_age_s;
 }
 
-/* As the command sees it: below its working directory without that in front. */
-static char *shown_path(const struct step *s, const char *path)
+/* A path of the step's root; below its working directory without that in front. */
+static char *from_cwd(const struct step *s, const char *path)
 {
     const char *cwd = s->st->state.config.workdir;
     AUTO(mem_free) char *clean = path_clean(cwd && *cwd ? cwd : "/");
@@ -223,9 +223,25 @@ static char *shown_path(const struct step *s, const char *path)
     return str_printf("/%s", path);
 }
 
+/* As the command sees it: what a mount shows is at its target. */
+static char *shown_path(const struct step *s, const struct soft *x, const char *path)
+{
+    const struct run *r = s->arg;
+    if (x->layer != NULL)
+        return from_cwd(s, path);
+    const struct run_mounted *m = &r->mounts.v[x->mount];
+    const char *below = path;
+    if (*m->source != '\0' && (str_eq(path, m->source) || path_is_below(path, m->source)))
+        below = path + strlen(m->source) + (path[strlen(m->source)] == '/');
+    AUTO(mem_free) char *full = path_join(m->target, below);
+    AUTO(mem_free) char *clean = path_clean(full);
+    return from_cwd(s, clean + 1);
+}
+
 /* Files of one soft layer that are not as they were when t's run saw them. */
 struct not_read {
     const struct step *s;
+    const struct soft *soft;
     struct buf names;
     size_t n;
 };
@@ -237,7 +253,7 @@ static void add_not_read(struct not_read *x, const struct file_changes *c)
             continue;
         if (x->n++ >= NAMES_SHOWN)
             continue;
-        AUTO(mem_free) char *path = shown_path(x->s, c->v[i].path);
+        AUTO(mem_free) char *path = shown_path(x->s, x->soft, c->v[i].path);
         if (x->names.len > 0)
             buf_adds(&x->names, ", ");
         log_escape(&x->names, path, strlen(path));
@@ -270,6 +286,7 @@ static void find_not_read(struct step *s, const struct trace *t, struct not_read
         if (then == NULL)
             continue;
         file_changes_find(then, now->listings[i], &c);
+        x->soft = &now->soft[i];
         add_not_read(x, &c);
     }
 }
@@ -328,7 +345,7 @@ static char *why_broken(struct step *s, const struct trace *t)
         return NULL;
     if (b.question.kinds & QUESTION_WHOLE)
         return NULL; /* what has changed in it is said as of any other step */
-    AUTO(mem_free) char *path = shown_path(s, b.question.path);
+    AUTO(mem_free) char *path = shown_path(s, &now->soft[b.segment], b.question.path);
     struct buf text = BUF_INIT;
     broken_text(&b, path, &text);
     return buf_take(&text);

@@ -66,7 +66,7 @@ t_the_plan_is_what_the_build_then_does() {
     eq make "$(answer 'RUN cat')"
     eq undecided "$(answer 'COPY . .')"
     eq "deps changed" "$(why 'COPY deps')"
-    eq "deps changed (COPY deps ./)" "$(why 'RUN cat')"
+    eq "read deps, which changed" "$(why 'RUN cat')"
     build -t t
     cached WORKDIR
     ran 'COPY deps' 'RUN cat'

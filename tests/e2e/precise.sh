@@ -332,6 +332,7 @@ END
     echo dep2 >ctx/deps
     build -t t
     ran 'RUN --mount'
+    eq 'read /ctx/deps, which changed' "$(why 'RUN --mount')"
     eq dep2 "$(inside cat /installed)"
 }
 

@@ -25,6 +25,7 @@ t_a_first_build_has_nothing_to_compare_with() {
 }
 
 t_a_file_that_changed_is_named() {
+    export SHALE_TRACE=off # the reasons of exact keys
     service
     build
     echo 'print 2' >ctx/src/a
@@ -132,6 +133,7 @@ t_a_step_that_gave_other_files_is_named() {
 }
 
 t_a_mount_and_a_here_document_are_told() {
+    export SHALE_TRACE=off # the reasons of exact keys
     service
     dockerfile <<'END'
 FROM base:1
@@ -170,6 +172,7 @@ t_what_has_left_the_store_is_told() {
 }
 
 t_a_step_that_failed_is_compared_too() {
+    export SHALE_TRACE=off # the reasons of exact keys
     service
     build
     echo 'RUN grep 2 /app/src/a' >>ctx/Dockerfile
@@ -308,6 +311,7 @@ t_a_failed_build_numbers_its_steps_as_the_dockerfile_does() {
 }
 
 t_builds_of_one_context_under_two_names_are_compared_each_with_its_own() {
+    export SHALE_TRACE=off # the reasons of exact keys
     service
     build -t a:1 --build-arg VERSION=1
     build -t a:2 --build-arg VERSION=2
