@@ -241,6 +241,9 @@ struct step_ops {
     /* skip_docs.h: whether all changes are documentation, and where the files went ("" is the
      * root; owned by the caller). */
     bool (*is_docs)(struct step *s, const struct file_changes *c, char **ret_dest);
+    /* skip_docs.h: whether the run that made what is known is known to have looked at any of these
+     * paths of the layer; moved: at their coming or going too. */
+    bool (*looked_at)(struct step *s, const struct layer *l, const struct strv *paths, bool moved);
 };
 int step_do(struct step *s, struct err *err);
 /*

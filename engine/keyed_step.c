@@ -276,6 +276,8 @@ static int answer(struct step *s, struct err *err)
     if (!known || !digest_eq(&r->before.d, &r->key.d))
         why_changed(s);
     if (known)
+        docs_check_run(s);
+    if (known)
         return use_answer(s, &a);
     if (s->ops != NULL && s->ops->reuse != NULL && s->ops->reuse(s, &a))
         return settle_reused(s, &a, err);

@@ -389,6 +389,32 @@ bool run_trace_reuse(struct step *s, struct answer *ret)
     return found;
 }
 
+static bool touches(const struct questions *q, size_t segment, const struct strv *paths, bool moved)
+{
+    for (size_t i = 0; i < paths->n; i++)
+        if (questions_touch(q, segment, paths->v[i], moved))
+            return true;
+    return false;
+}
+
+bool run_trace_looked_at(struct step *s, const struct layer *l, const struct strv *paths,
+                         bool moved)
+{
+    const struct run_trace *now = &((struct run *)s->arg)->trace;
+    struct trace t;
+    struct err none = ERR_INIT;
+    if (paths->n == 0 || !get_ready(s) ||
+        trace_of_key(s->st->b->store, &s->report->key, &t, &none) < 0)
+        return false;
+    AUTO(questions_free) struct questions *q = read_questions(s, &t.questions);
+    if (q == NULL || questions_segments(q) != now->n)
+        return false;
+    for (size_t i = 0; i < now->n; i++)
+        if (now->soft[i].layer == l && touches(q, i, paths, moved))
+            return true;
+    return false;
+}
+
 /* ---- a run that is observed ---- */
 
 /* What reads nearly everything each time, or asks very much and is never of use, is not observed

@@ -49,6 +49,9 @@ bool run_trace_has_mount(const struct run_trace *t, size_t mount);
  * it in the report; else the report's why says which observation does not hold.
  */
 bool run_trace_reuse(struct step *s, struct answer *ret);
+/* step_ops.looked_at of RUN. */
+bool run_trace_looked_at(struct step *s, const struct layer *l, const struct strv *paths,
+                         bool moved);
 /* Who observes the step that is about to run; NULL: it is not observed, for a reason that is none
  * of the user's business but for the debug log. */
 struct observer *run_trace_observer(struct step *s) OWNED(observer_free);

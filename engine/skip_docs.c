@@ -12,6 +12,7 @@ static void trial_release(struct docs_trial *t)
     for (size_t i = 0; i < t->n_layers; i++) {
         mem_free(t->layers[i].dest);
         strv_release(&t->layers[i].paths);
+        strv_release(&t->layers[i].moved);
     }
     mem_free(t->layers);
     mem_free(t->handed_on);
@@ -29,6 +30,8 @@ static void note_left_out(struct step *s, const struct layer *l, char *dest,
     *x = (struct docs_layer){ .layer = l, .dest = dest };
     for (size_t i = 0; i < c->n; i++) {
         strv_add(&x->paths, c->v[i].path);
+        if (c->v[i].kind == FILE_NEW || c->v[i].kind == FILE_GONE || c->v[i].kind == FILE_TYPE)
+            strv_add(&x->moved, c->v[i].path);
         if (file_change_is_implied(c, i))
             continue;
         AUTO(mem_free) char *path = s->ops->shown_path(s, c->v[i].path);
@@ -155,6 +158,20 @@ void docs_hand_on(struct build *b, const struct layer *l)
     MEM_ROOM(t->handed_on, t->n_handed_on, t->cap_handed_on);
     t->handed_on[t->n_handed_on++] = l;
     pthread_mutex_unlock(&b->lock);
+}
+
+void docs_check_run(struct step *s)
+{
+    struct docs_trial *t = s->st->b->docs;
+    if (t == NULL || s->ops == NULL || s->ops->looked_at == NULL)
+        return;
+    pthread_mutex_lock(&s->st->b->lock);
+    for (size_t i = 0; i < t->n_layers && !t->gave_up; i++) {
+        const struct docs_layer *x = &t->layers[i];
+        t->gave_up = s->ops->looked_at(s, x->layer, &x->paths, false) ||
+                     s->ops->looked_at(s, x->layer, &x->moved, true);
+    }
+    pthread_mutex_unlock(&s->st->b->lock);
 }
 
 /* What says when and from which commit an image was built is of the build that made it. */

@@ -13,7 +13,8 @@
  * A file that its own COPY names, that a mount shows, or that comes of a directory or pattern
  * of documentation is no documentation, whatever its name is; nor is what another stage's COPY or
  * a mount picks out of the files that were copied. When the ignore file, the instruction, or which
- * files are hard links has changed, that is another change.
+ * files are hard links has changed, that is another change. So is documentation that a RUN is known
+ * to have looked at.
  */
 #ifndef SHALE_ENGINE_SKIP_DOCS_H
 #define SHALE_ENGINE_SKIP_DOCS_H
@@ -25,6 +26,7 @@ struct docs_layer {
     const struct layer *layer;
     char *dest;        /* where the COPY put its files; "" is the root */
     struct strv paths; /* of the image: documentation that differs */
+    struct strv moved; /* those of them that are new, gone, or of another type */
 };
 
 struct docs_trial {
@@ -51,6 +53,11 @@ bool docs_check_taken(struct build *b, const struct layer *const *layers, size_t
                       const char *path, bool is_pick);
 /* The layer of a step for which that was true. */
 void docs_hand_on(struct build *b, const struct layer *l);
+/*
+ * A RUN of a trial that is known: the trial gives up when its run is known to have looked at
+ * documentation that was left out (run_trace.h). Of one that was not observed nothing is known.
+ */
+void docs_check_run(struct step *s);
 /*
  * Walks the stages of b, which are planned. *ret_skipped: the image of the last good build is the
  * result; the target's state is that image's, and ret_config and ret its configuration. Else the

@@ -401,9 +401,11 @@ static int check_run(struct step *s, struct err *err)
     return run_mounts_check(&r->mounts, err);
 }
 
-static const struct step_ops run_ops = {
-    .kind = "run", .check = check_run, .reuse = run_trace_reuse, .settle = run_settle
-};
+static const struct step_ops run_ops = { .kind = "run",
+                                         .check = check_run,
+                                         .reuse = run_trace_reuse,
+                                         .settle = run_settle,
+                                         .looked_at = run_trace_looked_at };
 
 int do_run(struct build_stage *st, const struct instr *i, struct err *err)
 {

@@ -11,7 +11,7 @@ service() {
 FROM base:1
 WORKDIR /app
 COPY . .
-RUN cat src/* > all
+RUN cat src/a > all
 END
     first
 }
@@ -185,13 +185,14 @@ t_patterns_are_those_of_an_ignore_file() {
 t_the_configuration_file_says_what_documentation_is() {
     service
     printf '# ours\n\ndocs = **/*.txt  notes/**\nnosuch = 1\n' >shale.conf
-    echo x >ctx/src/b.txt
+    mkdir ctx/src/texts
+    echo x >ctx/src/texts/b.txt
     first
-    echo more >>ctx/src/b.txt
+    echo more >>ctx/src/texts/b.txt
     export SHALE_CONFIG=$W/shale.conf
     # the file alone is enough
     shale build --progress=plain --load=false --iidfile iid -t t ctx >out 2>log
-    has log "only documentation changed (src/b.txt changed)"
+    has log "only documentation changed (src/texts/b.txt changed)"
     has log "'nosuch' is not known"
     eq "$(cat first)" "$(cat iid)"
     SHALE_SKIP_DOCS=0 shale build --progress=plain --load=false --iidfile iid -t t ctx >out 2>log
@@ -403,4 +404,27 @@ t_bad_patterns_are_told_at_once() {
 t_a_home_that_cannot_be_read_has_no_configuration() {
     service
     HOME=/dev/null build
+}
+
+t_documentation_that_a_step_was_seen_to_look_at_is_another_change() {
+    service
+    echo 'RUN wc -c < README.md > size; ls docs > pages' >>ctx/Dockerfile
+    first
+    echo more >>ctx/docs/x.md
+    builds # ls asks for the attributes of each
+    echo more >>ctx/README.md
+    builds
+    echo x >ctx/CHANGELOG # nobody has looked at it, nor listed the directory
+    skips
+    touch ctx/docs/new
+    builds
+}
+
+t_of_a_step_that_was_not_observed_nothing_is_known() {
+    service
+    echo 'RUN wc -c < README.md > size' >>ctx/Dockerfile
+    export SHALE_TRACE=off
+    first
+    echo more >>ctx/README.md
+    skips
 }
