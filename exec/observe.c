@@ -5,12 +5,14 @@
 #include "base/log.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/random.h>
@@ -324,9 +326,29 @@ static int check_owners(const struct observer *o, struct err *err)
     return 0;
 }
 
+/* So that the rest of the build, and other steps beside this one, do not run out of them. */
+static int check_fds(const struct observer *o, struct err *err)
+{
+    struct rlimit limit;
+    size_t n_open = 0;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (d != NULL && readdir(d) != NULL)
+        n_open++;
+    if (d != NULL)
+        closedir(d);
+    if (n_open + o->n * OBSERVE_FDS <= limit.rlim_cur / 2)
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "%zu layers are too many to serve with at most %llu open files", o->n,
+                   (unsigned long long)limit.rlim_cur);
+}
+
 static int start_all(struct observer *o, bool no_devices, bool may_pass, struct err *err)
 {
-    if (check_owners(o, err) < 0)
+    if (check_owners(o, err) < 0 || check_fds(o, err) < 0)
         return err->code;
     o->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (o->stop < 0)
@@ -397,6 +419,15 @@ static int check_one(const struct served *d, struct err *err)
         return 0;
     err->code = ERR_IO;
     return err_wrap(err, "observing layer '%s'", DIGEST_S(&d->layer->diff_id.d));
+}
+
+bool observer_has_failed(const struct observer *o)
+{
+    bool failed = o->was_lost;
+
+    for (size_t i = 0; i < o->n; i++)
+        failed = failed || o->served[i]->failed.code != ERR_NONE;
+    return failed;
 }
 
 int observer_check(const struct observer *o, struct err *err)

@@ -1,7 +1,7 @@
 /*
  * Observing a step: what it looked at in soft layers. Each such layer is
  * served by a read-only FUSE file system of ours, straight from its listing
- * and blob (nothing is unpacked), in its place in the overlay. The kernel
+ * and blob (a large one is unpacked when it is read), in its place in the overlay. The kernel
  * keeps each answer for the life of the mount, so each question comes once;
  * what was asked is kept as a few bits per entry and a set of absent names,
  * never as a stream of events that could overflow.
@@ -17,9 +17,9 @@
  * then fails and what the step gave is worth nothing.
  *
  * What a process can see and no key has is the same for equal layers: inode
- * numbers come from paths, directories are sorted, have size 4096 and one
- * link, all times of an entry are its mtime. One thing is seen without being asked for: the times
- * of a file that was looked up, by who calls statx with AT_STATX_DONT_SYNC.
+ * numbers come from paths (31 bits of a hash, no two alike), directories are sorted, have size 4096
+ * and one link, all times of an entry are its mtime. One thing is seen without being asked for: the
+ * times of a file that was looked up, by who calls statx with AT_STATX_DONT_SYNC.
  *
  * Protocol: linux/fuse.h, 7.31 or later. Needs /dev/fuse and fsopen (Linux
  * 5.2); in a user namespace Linux 4.18's rules for FUSE hold.
@@ -77,10 +77,13 @@ void observer_add(struct observer *o, const struct layer *l);
  * After exec_run. ERR_IO, with the reason: the server ended before the step, a request was not
  * answered, bytes could not be read, or something was asked after the step; what the step gave is
  * worth nothing. ERR_UNSUPPORTED: nothing is known of what was asked, but the result is as good as
- * any: it could not be started, and the step ran on trees, or more absent names (a million) or
- * names of xattrs (32 of a layer) were asked for than are kept.
+ * any: it could not be started, and the step ran on trees, or more absent names (a million, or
+ * 64 MiB of them) or names of xattrs (32 of a layer) were asked for than are kept.
  */
 int observer_check(const struct observer *o, struct err *err);
+/* Of a step that could not be run to its end: whether a server was the reason, as far as is known.
+ */
+bool observer_has_failed(const struct observer *o);
 /* What was asked of that layer, in the order of listings. fn returns 0, or a code that ends it. */
 int observer_each(const struct observer *o, const struct layer *l, observed_fn fn, void *arg,
                   struct err *err);

@@ -13,6 +13,11 @@
 
 #define OBSERVE_XATTRS_MAX 32 /* names, of a layer */
 #define OBSERVE_ABSENT_MAX 1000000u
+#define OBSERVE_ABSENT_BYTES_MAX (64u << 20) /* of their paths */
+/* Bytes of a layer's tar above which a tree is made of it when a file is read. */
+#define OBSERVE_UNPACKED (8u << 20)
+/* What serving a layer may hold open: the device, the mount, its tree or scratch, files of it. */
+#define OBSERVE_FDS 8
 /* A layer whose files are larger than this on average is read through passthrough. */
 #define OBSERVE_LARGE (256u << 10)
 
@@ -35,7 +40,8 @@ struct served {
     char *xattr_names[OBSERVE_XATTRS_MAX];
     size_t n_xattr_names;
     struct map *absent; /* paths */
-    uint64_t requests;  /* that want an answer, INIT and the seal aside */
+    uint64_t absent_bytes;
+    uint64_t requests; /* that want an answer, INIT and the seal aside */
     uint64_t n_read, n_answered;
     unsigned minor; /* of the kernel's protocol, once it said so */
     bool is_passing, is_sealed;

@@ -31,8 +31,9 @@ struct server {
     struct content *content;
     bool has_wanted; /* all files of the layer, in case there is no tree */
     bool has_tried_tree, has_passed;
-    bool is_broken;   /* whoever asks would wait for ever */
-    int32_t *backing; /* of each slot in passthrough mode: a number, 0: none yet, -1: by READ */
+    bool is_broken;    /* whoever asks would wait for ever */
+    uint32_t *numbers; /* inode numbers, of each slot */
+    int32_t *backing;  /* of each slot in passthrough mode: a number, 0: none yet, -1: by READ */
     struct buf path;
     char *in, *out;
     size_t n_out;
@@ -97,10 +98,12 @@ static void note_absent(struct server *s, const char *path)
 {
     if (map_has(s->d->absent, path))
         return;
-    if (map_len(s->d->absent) < OBSERVE_ABSENT_MAX)
-        map_set(s->d->absent, path, NULL);
-    else
+    s->d->absent_bytes += strlen(path);
+    if (map_len(s->d->absent) >= OBSERVE_ABSENT_MAX ||
+        s->d->absent_bytes > OBSERVE_ABSENT_BYTES_MAX)
         s->d->has_too_many = true;
+    else
+        map_set(s->d->absent, path, NULL);
 }
 
 /* Bits of this name, which are set at the slot. */
@@ -134,11 +137,31 @@ static uint32_t type_bits(enum entry_type t)
     return bits[(unsigned char)t];
 }
 
-static uint64_t inode_number(const char *path)
+/*
+ * Of the path at the slot: no two alike, since programs take two names of one number for one file;
+ * and below 2^31, as programs with narrow numbers fail on others.
+ */
+static void number_slots(struct server *s)
 {
-    uint64_t n = quick_hash(path, strlen(path), 0);
+    size_t n = 64;
+    struct entry e;
 
-    return n > 1 ? n : n + 2;
+    while (n < 2 * n_slots(s))
+        n *= 2;
+    AUTO(mem_free) uint32_t *taken = mem_calloc(n, sizeof(*taken));
+    s->numbers = mem_calloc(n_slots(s), sizeof(*s->numbers));
+    for (size_t slot = 0; slot < n_slots(s); slot++) {
+        entry_of(s, slot, &e);
+        uint32_t number = (uint32_t)(quick_hash(e.path, strlen(e.path), 0) & INT32_MAX);
+        size_t at = number & (n - 1);
+        while (number < 2 || taken[at] != 0) {
+            bool is_same = number < 2 || taken[at] == number;
+            number = is_same ? (number + 1) & INT32_MAX : number;
+            at = is_same ? number & (n - 1) : (at + 1) & (n - 1);
+        }
+        taken[at] = number;
+        s->numbers[slot] = number;
+    }
 }
 
 /* The kernel's own form of a device number. */
@@ -154,13 +177,14 @@ static uint64_t size_of(const struct entry *e)
     return e->type == ENTRY_LINK ? strlen(e->target) : e->type == ENTRY_FILE ? e->size : 0;
 }
 
-static void attr_of(const struct entry *e, struct fuse_attr *ret)
+static void attr_of(const struct server *s, size_t slot, const struct entry *e,
+                    struct fuse_attr *ret)
 {
     uint64_t size = size_of(e), time = (uint64_t)e->mtime;
     bool has_blocks = e->type == ENTRY_FILE || e->type == ENTRY_DIR;
 
     *ret = (struct fuse_attr){
-        .ino = inode_number(e->path),
+        .ino = s->numbers[slot],
         .size = size,
         .blocks = has_blocks ? (size + BLOCK - 1) / BLOCK * (BLOCK / 512) : 0,
         .atime = time,
@@ -267,7 +291,7 @@ static int serve_lookup(struct server *s, const struct request *q)
     entry_of(s, slot, &e);
     out.nodeid = slot + 1;
     out.generation = 1;
-    attr_of(&e, &out.attr);
+    attr_of(s, slot, &e, &out.attr);
     return give(s, &out, sizeof(out));
 }
 
@@ -281,7 +305,7 @@ static int serve_getattr(struct server *s, const struct request *q)
     note(s, q->slot, OBSERVE_STAT);
     if (e.type == ENTRY_LINK)
         note(s, q->slot, OBSERVE_LINK);
-    attr_of(&e, &out.attr);
+    attr_of(s, q->slot, &e, &out.attr);
     return give(s, &out, sizeof(out));
 }
 
@@ -299,8 +323,8 @@ static int serve_readlink(struct server *s, const struct request *q)
 /* ---- directories ---- */
 
 /* After ".", "..", and each entry: where to go on. Cookies of entries are their slots + 2. */
-static bool add_name(struct server *s, size_t max, const char *path, const char *name,
-                     uint32_t mode, uint64_t next)
+static bool add_name(struct server *s, size_t max, size_t slot, const char *name, uint32_t mode,
+                     uint64_t next)
 {
     size_t n = strlen(name), size = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + n);
     struct fuse_dirent *to = (void *)(s->out + s->n_out);
@@ -309,20 +333,23 @@ static bool add_name(struct server *s, size_t max, const char *path, const char 
         return false;
     memset(to, 0, size);
     *to = (struct fuse_dirent){
-        .ino = inode_number(path), .off = next, .namelen = (uint32_t)n, .type = mode >> 12
+        .ino = s->numbers[slot], .off = next, .namelen = (uint32_t)n, .type = mode >> 12
     };
     memcpy(s->out + s->n_out + FUSE_NAME_OFFSET, name, n);
     s->n_out += size;
     return true;
 }
 
-static bool add_dots(struct server *s, size_t max, const char *dir, uint64_t from)
+static bool add_dots(struct server *s, size_t max, size_t slot, const char *dir, uint64_t from)
 {
     AUTO(mem_free) char *parent = path_dir(dir);
+    size_t above = 0; /* the root */
 
-    if (from < 1 && !add_name(s, max, dir, ".", S_IFDIR, 1))
+    if (from < 1 && !add_name(s, max, slot, ".", S_IFDIR, 1))
         return false;
-    return from >= 2 || add_name(s, max, str_eq(parent, ".") ? "" : parent, "..", S_IFDIR, 2);
+    if (!str_eq(parent, ".") && !find_slot(s, parent, &above))
+        above = 0;
+    return from >= 2 || add_name(s, max, above, "..", S_IFDIR, 2);
 }
 
 /* The entry after e and all that is below it. */
@@ -341,10 +368,22 @@ static void add_children(struct server *s, size_t max, size_t from, size_t end)
 
     while (from < end) {
         listing_at(s->l, from, &e);
-        if (!add_name(s, max, e.path, path_base(e.path), type_bits(e.type), from + 3))
+        if (!add_name(s, max, from + 1, path_base(e.path), type_bits(e.type), from + 3))
             return;
         from = index_after(s, from, &e);
     }
+}
+
+/* Whether the entry i is directly in dir, whose range that is. */
+static bool is_child(const struct server *s, const char *dir, size_t first, size_t end, uint64_t i)
+{
+    struct entry e;
+
+    if (i < first || i >= end)
+        return false;
+    listing_at(s->l, (size_t)i, &e);
+    AUTO(mem_free) char *parent = path_dir(e.path);
+    return *e.path != '\0' && str_eq(str_eq(parent, ".") ? "" : parent, dir);
 }
 
 static int serve_readdir(struct server *s, const struct request *q)
@@ -357,12 +396,14 @@ static int serve_readdir(struct server *s, const struct request *q)
     if (dir.type != ENTRY_DIR)
         return -ENOTDIR;
     note(s, q->slot, OBSERVE_LIST);
-    if (!add_dots(s, max, dir.path, in->offset))
+    if (!add_dots(s, max, q->slot, dir.path, in->offset))
         return 0;
     if (!listing_range(s->l, dir.path, &first, &end))
         return 0;
     from = first;
-    if (in->offset >= 3 && in->offset - 3 < end) {
+    if (in->offset >= 3) {
+        if (!is_child(s, dir.path, first, end, in->offset - 3))
+            return 0; /* a cookie that this directory never gave */
         from = (size_t)in->offset - 3;
         listing_at(s->l, from, &e);
         from = index_after(s, from, &e);
@@ -424,14 +465,22 @@ static int serve_listxattr(struct server *s, const struct request *q)
 
 /* ---- bytes ---- */
 
-/* With no tree, all files come out of the blob in one pass at the first that is read. */
+/*
+ * At the first file that is read. All files of a small layer come out of the blob in one pass,
+ * which is quicker than to make them; of a larger one there is a tree from then on, or each step
+ * would unpack it for itself.
+ */
 static void want_all(struct server *s)
 {
+    struct err ignored = ERR_INIT;
     struct entry e;
 
     if (s->has_wanted)
         return;
     s->has_wanted = true;
+    if (s->d->layer->tar_size > OBSERVE_UNPACKED && !s->has_tried_tree)
+        mem_free(layer_tree(s->d->store, s->d->layer, &ignored));
+    s->has_tried_tree = true;
     if (layer_has_tree(s->d->store, s->d->layer))
         return;
     for (size_t i = 0; i < listing_len(s->l); i++) {
@@ -752,6 +801,7 @@ static size_t next_request(struct server *s)
 static void server_release(struct server *s)
 {
     content_free(s->content);
+    mem_free(s->numbers);
     mem_free(s->backing);
     buf_release(&s->path);
     mem_free(s->in);
@@ -769,6 +819,7 @@ void *serve_thread(void *served)
                         .in = mem_alloc(IN_MAX),
                         .out = mem_alloc(OUT_MAX) };
 
+    number_slots(&s);
     for (size_t n; (n = next_request(&s)) > 0;)
         serve_one(&s, n);
     if (s.is_broken) { /* the kernel ends what is asked, and the step sees errors */

@@ -11,7 +11,7 @@
 
 #define CHUNK (256u << 10)
 #define TRIES 4
-#define OPENED_MAX 32 /* files of trees that content_at keeps open */
+#define OPENED_MAX 4 /* files of trees that content_at keeps open */
 
 /* Content taken out of a tar: a range of the scratch file. */
 struct taken {

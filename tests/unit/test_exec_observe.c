@@ -699,7 +699,7 @@ static int look_at_all(void)
     CHECK(a.st_blocks == 8 && a.st_blksize == 4096);
     CHECK(a.st_mtim.tv_sec == 1500000000 && a.st_mtim.tv_nsec == 123456789);
     CHECK(a.st_ctim.tv_sec == 1500000000 && a.st_atim.tv_nsec == 123456789);
-    CHECK(a.st_ino == quick_hash("app/a", 5, 0));
+    CHECK(a.st_ino == (quick_hash("app/a", 5, 0) & INT32_MAX));
     CHECK(stat("app/big", &st) == 0 && st.st_size == (off_t)BIG + 77);
     CHECK(st.st_blocks == (blkcnt_t)(BIG / 512 + 8));
     CHECK(stat("app", &st) == 0 && st.st_mode == (S_IFDIR | 0755) && st.st_size == 4096);
