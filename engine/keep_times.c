@@ -11,7 +11,8 @@ void keep_times(const struct step *s, struct layer_plan *p)
     struct record before;
     struct err none = ERR_INIT;
     if (stage_no_cache(s->st) || s->st->b->epoch >= 0 || !s->copies || !r->has_before ||
-        record_get(store, &r->before, &before, &none) < 0 || !before.has_layer)
+        s->st->b->o->trace == TRACE_OFF || record_get(store, &r->before, &before, &none) < 0 ||
+        !before.has_layer)
         return;
     const struct layer *l = layer_get(store, &before.layer, &none);
     if (l != NULL)
@@ -64,15 +65,40 @@ static bool is_as_before(const struct layer_plan *p, const struct planned *x, st
     return x->e.type != ENTRY_DIR || (!is_repeated(p, x) && has_same_names(p->before, x));
 }
 
+static bool is_older(const struct entry *a, const struct entry *b)
+{
+    return a->mtime < b->mtime || (a->mtime == b->mtime && a->mtime_ns < b->mtime_ns);
+}
+
+/* The oldest of the files that are not as they were; NULL: all are. */
+static const struct planned *oldest_new(const struct layer_plan *p)
+{
+    const struct planned *ret = NULL, *x;
+    struct entry e;
+    TAILQ_FOREACH(x, &p->table.order, order)
+    {
+        if (x->changes && x->e.type != ENTRY_DIR && !is_as_before(p, x, &e) &&
+            (ret == NULL || is_older(&x->e, &ret->e)))
+            ret = x;
+    }
+    return ret;
+}
+
+/*
+ * make and its like go by which of two files is the older one: what is newer than a file that has
+ * changed must not become older than that.
+ */
 void plan_take_times(struct layer_plan *p)
 {
     struct planned *x;
     struct entry e;
     if (p->before == NULL)
         return;
+    const struct planned *oldest = oldest_new(p);
     TAILQ_FOREACH(x, &p->table.order, order)
     {
-        if (!x->changes || !is_as_before(p, x, &e))
+        if (!x->changes || (oldest != NULL && !is_older(&x->e, &oldest->e)) ||
+            !is_as_before(p, x, &e))
             continue;
         x->e.mtime = e.mtime;
         x->e.mtime_ns = e.mtime_ns;

@@ -7,7 +7,9 @@
  * It is the same file when path, mode, owner, content, link and xattrs are as
  * they were; a directory also has to have the same names in it, since that is
  * what its time tells. Files with several names are left alone. Nothing is
- * kept without the cache, and nothing where SOURCE_DATE_EPOCH says what times are.
+ * kept without the cache or with --trace=off, and nothing where SOURCE_DATE_EPOCH says what times
+ * are. What is not older than every file that did change takes its new time as well: make goes by
+ * which of two files is the newer one.
  */
 #ifndef SHALE_ENGINE_KEEP_TIMES_H
 #define SHALE_ENGINE_KEEP_TIMES_H

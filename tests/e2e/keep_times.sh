@@ -2,13 +2,16 @@
 # shellcheck shell=bash disable=SC2016 # what is in single quotes is for the container
 
 # A context of some files at a time of their own, and what is built of it.
-sources() { # sources SECONDS
+sources() { # sources SECONDS [EDITED...]: those are a little newer
+    local seconds=$1
+    shift
     mkdir -p ctx/src/sub
     [ -e ctx/src/a ] || printf a >ctx/src/a
     [ -e ctx/src/b ] || printf b >ctx/src/b
     [ -e ctx/src/sub/c ] || printf c >ctx/src/sub/c
     ln -sfn a ctx/src/l
-    find ctx/src -exec touch -h -d "@$1.25" {} +
+    find ctx/src -exec touch -h -d "@$seconds.25" {} +
+    [ $# -eq 0 ] || (cd ctx/src && touch -d "@$seconds.75" "$@")
 }
 
 # times: what the image t has: "PATH SECONDS", a line each.
@@ -34,7 +37,7 @@ t_only_what_was_edited_has_another_time() {
     times >first
     eq 5 "$(grep -c ' 1000000000$' first)" "files with their own time"
     printf B >ctx/src/b
-    sources 1100000000 # as after a fresh checkout
+    sources 1100000000 b # as after a fresh checkout
     build -t t
     ran 'COPY src /s'
     sed 's/^b .*/b 1100000000/' first >want
@@ -43,7 +46,7 @@ t_only_what_was_edited_has_another_time() {
     eq "2001-09-09 01:46:40.250000000" "$(inside sh -c 'TZ=UTC stat -c %y /s/a' | cut -d' ' -f1,2)" "a whole time"
     # what was edited keeps its time from then on
     printf C >ctx/src/sub/c
-    sources 1200000000
+    sources 1200000000 sub/c
     build -t t
     eq "1000000000 1100000000 1200000000" "$(of a) $(of b) $(of sub/c)" "after a third build"
 }
@@ -53,7 +56,7 @@ t_what_another_mode_or_owner_has_takes_its_new_time() {
     sources 1000000000
     build -t t
     chmod 700 ctx/src/a
-    sources 1100000000
+    sources 1100000000 a
     build -t t
     eq "1100000000 1000000000" "$(of a) $(of b)" "after a chmod"
     dockerfile <<'END'
@@ -70,16 +73,16 @@ t_a_directory_in_which_a_name_is_new_takes_its_new_time() {
     sources 1000000000
     build -t t
     echo new >ctx/src/sub/new
-    sources 1100000000
+    sources 1100000000 sub/new
     build -t t
     eq "1100000000 1000000000" "$(of sub) $(of sub/c)" "with a new file in sub"
     rm ctx/src/sub/new
     printf B >ctx/src/b
-    sources 1200000000
+    sources 1200000000 b
     build -t t
     eq "1200000000 1000000000" "$(of sub) $(of sub/c)" "without it again"
     printf C >ctx/src/sub/c
-    sources 1300000000
+    sources 1300000000 sub/c
     build -t t
     eq "1200000000 1300000000" "$(of sub) $(of sub/c)" "with a file in it edited"
 }
@@ -97,11 +100,11 @@ END
     build -t t --no-cache
     eq 5 "$(times | grep -c ' 1100000000$')" "with --no-cache"
     printf B >ctx/src/b
-    sources 1200000000
+    sources 1200000000 b
     build -t t --target one --no-cache-filter one
     eq "1200000000 1200000000" "$(of a) $(of b)" "of a stage that is filtered"
     printf b2 >ctx/src/b
-    sources 1300000000
+    sources 1300000000 b
     build -t t --target one --no-cache-filter two
     eq "1200000000 1300000000" "$(of a) $(of b)" "of one that is not"
 }
@@ -110,7 +113,7 @@ t_files_of_another_stage_keep_theirs_too() {
     dockerfile <<'END'
 FROM base:1 AS made
 COPY src/b /b
-RUN mkdir /s && cp /b /s/b && echo a >/s/a
+RUN mkdir /s && echo a >/s/a && sleep 1.1 && cp /b /s/b
 FROM base:1
 COPY --from=made /s /s
 END
@@ -136,10 +139,11 @@ END
     build -t t
     printf B >ctx/src/b
     sources 1100000000
+    touch -d @1100000001 ctx/src/b # an archive has whole seconds
     tar -C ctx/src -cf ctx/src.tar .
     build -t t
     ran 'ADD src.tar /s'
-    eq "1000000000 1100000000" "$(of a) $(of b)" "members of the archive"
+    eq "1000000000 1100000001" "$(of a) $(of b)" "members of the archive"
 }
 
 t_with_an_epoch_times_are_left_alone() {
@@ -157,10 +161,33 @@ t_another_store_knows_nothing_of_it() {
     sources 1000000000
     build -t t
     printf B >ctx/src/b
-    sources 1100000000
+    sources 1100000000 b
     cp -a "$TEMPLATE/store" fresh
     SHALE_ROOT=$PWD/fresh build -t t
     eq 5 "$(SHALE_ROOT=$PWD/fresh times | grep -c ' 1100000000$')" "in a store without an earlier build"
     build -t t
     eq "1000000000 1100000000" "$(of a) $(of b)" "in the one that has it"
+}
+
+# make goes by which of two files is the newer one.
+t_what_is_newer_than_what_changed_stays_newer() {
+    copied
+    sources 1000000000
+    build -t t
+    printf B >ctx/src/b
+    sources 1100000000
+    touch -d @1100000005 ctx/src/b
+    touch -d @1100000009 ctx/src/a # as generated from b, with the same bytes
+    build -t t
+    eq "1100000009 1100000005 1000000000" "$(of a) $(of b) $(of sub/c)" "times"
+}
+
+t_where_nothing_is_observed_no_time_is_kept() {
+    copied
+    sources 1000000000
+    build -t t
+    printf B >ctx/src/b
+    sources 1100000000 b
+    build -t t --trace=off
+    eq "1100000000 1100000000" "$(of a) $(of b)"
 }
