@@ -114,16 +114,11 @@ static int keep(struct step *s, const struct layer *layer, int64_t cost_ms, int6
     return answer_keep(b->store, &r, &s->fields, &s->output, err);
 }
 
-static int make_and_keep(struct step *s, struct err *err)
+/* What the step gave just now. */
+static int take_made(struct step *s, const struct layer *layer, int64_t cost_ms, struct err *err)
 {
     struct build *b = s->st->b;
-    int64_t started = clock_mono_ms(), made_s;
-    const struct layer *layer = NULL;
-    if (s->report->why != NULL)
-        vertex_note(b->e, s->vertex, "%s", s->report->why);
-    if (s->make(s, &layer, err) < 0)
-        return err->code;
-    int64_t cost_ms = clock_mono_ms() - started;
+    int64_t made_s;
     if (keep(s, layer, cost_ms, &made_s, err) < 0)
         return err->code;
     s->report->answer = STEP_MADE;
@@ -132,6 +127,17 @@ static int make_and_keep(struct step *s, struct err *err)
     count_step(b, false);
     take_result(s, layer, made_s);
     return 0;
+}
+
+static int make_and_keep(struct step *s, struct err *err)
+{
+    int64_t started = clock_mono_ms();
+    const struct layer *layer = NULL;
+    if (s->report->why != NULL)
+        vertex_note(s->st->b->e, s->vertex, "%s", s->report->why);
+    if (s->make(s, &layer, err) < 0)
+        return err->code;
+    return take_made(s, layer, clock_mono_ms() - started, err);
 }
 
 /* err with the instruction's lines; the vertex that failed is remembered for the excerpt. */
@@ -226,18 +232,13 @@ static void foresee(struct step *s)
 }
 
 /* What was made to compare it with, and is another. */
-static int take_made(struct step *s, const struct answer *a, int64_t started, struct err *err)
+static int take_other(struct step *s, const struct answer *a, int64_t started, struct err *err)
 {
-    int64_t made_s, cost_ms = clock_mono_ms() - started;
-    mem_free(TAKE(s->report->reused));
-    if (keep(s, a->layer, cost_ms, &made_s, err) < 0)
-        return err->code;
-    s->report->answer = STEP_MADE;
-    s->report->cost_ms = cost_ms;
-    add_made(s->st->b, &s->report->key);
-    count_step(s->st->b, false);
-    take_result(s, a->layer, made_s);
-    return 0;
+    struct step_report *r = s->report;
+    mem_free(TAKE(r->reused));
+    mem_free(TAKE(r->why));
+    r->why = str_dup("it gives something else than the earlier run");
+    return take_made(s, a->layer, clock_mono_ms() - started, err);
 }
 
 static int settle_reused(struct step *s, struct answer *a, struct err *err)
@@ -252,7 +253,7 @@ static int settle_reused(struct step *s, struct answer *a, struct err *err)
         return make(s, err);
     }
     if (rc == 0 && !holds)
-        rc = take_made(s, a, started, err);
+        rc = take_other(s, a, started, err);
     if (rc < 0 || !holds) {
         vertex_close(b->e, s->vertex, rc, started, err);
         return rc < 0 ? blame(b, s->i, s->vertex, err) : 0;

@@ -4,19 +4,17 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cache/file_changes.h"
-#include "cache/questions.h"
+#include "cache/question_blobs.h"
 #include "engine/engine_internal.h"
 #include "engine/step_run_internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define SET_MAX (64u << 20) /* bytes of a question set, and of its answers one by one */
 #define IDS_MAX (1u << 20)  /* bytes of a list of listings' ids */
 #define NAMES_SHOWN 3       /* of changed files that were not read */
 #define WIDE_RUNS 3         /* runs in a row that read nearly everything: it is given up */
 #define DULL_REQUESTS 50000 /* of a run: that many cost seconds */
 #define LOOK_AGAIN 20       /* of what was given up, each so many-th run is observed */
-#define NEVER_AGAIN UINT64_C(1000000) /* trace_run.wide: observations were found wrong */
 
 void run_trace_release(struct run_trace *t)
 {
@@ -44,13 +42,14 @@ void run_trace_count(struct step *s, const char *counter, uint64_t n)
 
 /* ---- what is soft ---- */
 
+/* Whatever is no directory. */
 static size_t count_files(const struct listing *l)
 {
     size_t n = 0;
     struct entry e;
     for (size_t i = 0; i < listing_len(l); i++) {
         listing_at(l, i, &e);
-        n += e.type == ENTRY_FILE;
+        n += e.type != ENTRY_DIR;
     }
     return n;
 }
@@ -101,6 +100,22 @@ static void find_soft_mounts(struct run_mounts *m, struct run_trace *t)
     }
 }
 
+/* The one file that a layer has, as its path; NULL: it has none, or several. */
+static const char *only_file(const struct soft *x)
+{
+    struct entry e;
+    const char *path = NULL;
+    for (size_t i = 0; i < listing_len(x->listing); i++) {
+        listing_at(x->listing, i, &e);
+        if (e.type == ENTRY_DIR)
+            continue;
+        if (path != NULL || e.type != ENTRY_FILE)
+            return NULL;
+        path = e.path;
+    }
+    return path;
+}
+
 /* ---- the run id ---- */
 
 /* Where a path leads is asked of listings, not through the file system that is observed. */
@@ -132,15 +147,14 @@ static int places_key(struct run *r, const struct view *v, struct key *k, struct
 /* What names in passwd and group come to. */
 static int user_key(struct run *r, struct key *k, struct err *err)
 {
-    if (run_find_user(r, err) < 0)
+    AUTO(user_ids_release) struct user_ids user = { .uid = 0 };
+    if (run_find_user(r, &user, err) < 0)
         return err->code;
-    key_u64(k, "run.real.uid", r->user.uid);
-    key_u64(k, "run.real.gid", r->user.gid);
-    key_str(k, "run.real.home", r->user.home);
-    for (size_t i = 0; i < r->user.n_groups; i++)
-        key_u64(k, "run.real.group", r->user.groups[i]);
-    user_ids_release(&r->user);
-    r->user = (struct user_ids){ .uid = 0 };
+    key_u64(k, "run.real.uid", user.uid);
+    key_u64(k, "run.real.gid", user.gid);
+    key_str(k, "run.real.home", user.home);
+    for (size_t i = 0; i < user.n_groups; i++)
+        key_u64(k, "run.real.group", user.groups[i]);
     return 0;
 }
 
@@ -197,11 +211,8 @@ static bool get_ready(struct step *s)
 
 static struct questions *read_questions(struct step *s, const struct blob_id *id)
 {
-    AUTO(buf_release) struct buf bytes = BUF_INIT;
     struct err why = ERR_INIT;
-    struct questions *q = NULL;
-    if (blob_read(s->st->b->store, id, SET_MAX, &bytes, &why) == 0)
-        q = questions_open(buf_str(&bytes), bytes.len, &why);
+    struct questions *q = questions_load(s->st->b->store, id, &why);
     if (q == NULL)
         log_debug("trace", "a question set cannot be used: %s", why.msg);
     return q;
@@ -297,7 +308,9 @@ static char *describe(struct step *s, const struct trace *t)
     const struct run_trace *now = &((struct run *)s->arg)->trace;
     struct not_read x = { .s = s, .names = BUF_INIT };
     struct buf text = BUF_INIT;
-    buf_addf(&text, "read %llu of %zu copied file%s", (unsigned long long)t->n_read, now->n_files,
+    /* what a mount shows is not copied */
+    buf_addf(&text, "read %llu of %zu %sfile%s", (unsigned long long)t->n_read, now->n_files,
+             now->n > 0 && now->soft[now->n - 1].layer != NULL ? "copied " : "",
              now->n_files == 1 ? "" : "s");
     find_not_read(s, t, &x);
     if (x.n > 0)
@@ -307,6 +320,22 @@ static char *describe(struct step *s, const struct trace *t)
     return buf_take(&text);
 }
 
+/*
+ * A file that is copied alone, which this set asks nothing about: had it stood alone when the set
+ * was recorded, it would have been compared whole (enters_whole).
+ */
+static bool misses_whole(const struct run_trace *now, const struct questions *q)
+{
+    struct question x;
+    for (size_t i = 0; i < now->n; i++) {
+        const char *only = now->soft[i].is_fresh ? only_file(&now->soft[i]) : NULL;
+        bool is_whole = questions_find(q, i, "", &x) && (x.kinds & QUESTION_WHOLE);
+        if (only != NULL && !is_whole && !questions_find(q, i, only, NULL))
+            return true;
+    }
+    return false;
+}
+
 /* The trace of a set, in *t, whose answers are those of the layers now. */
 static bool find_trace(struct step *s, const struct trace *newest, struct trace *t)
 {
@@ -314,7 +343,7 @@ static bool find_trace(struct step *s, const struct trace *newest, struct trace 
     AUTO(questions_free) struct questions *q = read_questions(s, &newest->questions);
     struct digest answers;
     struct err none = ERR_INIT;
-    if (q == NULL || questions_segments(q) != now->n)
+    if (q == NULL || questions_segments(q) != now->n || misses_whole(now, q))
         return false;
     questions_answer(q, now->listings, &answers, NULL);
     return trace_find(s->st->b->store, &now->run, &newest->questions, &answers, t, &none) == 0;
@@ -324,12 +353,30 @@ static bool use_trace(struct step *s, const struct trace *t, struct answer *ret)
 {
     struct run *r = s->arg;
     struct err none = ERR_INIT;
-    if (answer_find(s->st->b->store, &t->key, ret, &none) < 0)
-        return false;
+    if (answer_find(s->st->b->store, &t->key, ret, &none) < 0 || ret->layer == NULL ||
+        !digest_eq(&ret->layer->diff_id.d, &t->layer.d))
+        return false; /* gone, or of another run that may have looked at other things */
     r->trace.used = *t;
     r->trace.has_used = true;
     s->report->reused = describe(s, t);
     return true;
+}
+
+static char *broken_shown(struct step *s, const struct broken *b)
+{
+    const struct soft *soft = &((struct run *)s->arg)->trace.soft[b->segment];
+    struct buf text = BUF_INIT;
+    if (b->question.kinds & QUESTION_WHOLE) {
+        const char *only = only_file(soft);
+        AUTO(mem_free) char *path = only ? shown_path(s, soft, only) : NULL;
+        if (only == NULL)
+            return NULL; /* what has changed in it is said as of any other step */
+        return str_printf("%s changed, a file that is copied alone so that this step runs again",
+                          path);
+    }
+    AUTO(mem_free) char *path = shown_path(s, soft, b->question.path);
+    broken_text(b, path, &text);
+    return buf_take(&text);
 }
 
 static char *why_broken(struct step *s, const struct trace *t)
@@ -340,15 +387,23 @@ static char *why_broken(struct step *s, const struct trace *t)
     struct err ignored = ERR_INIT;
     struct broken b;
     if (q == NULL || questions_segments(q) != now->n || digest_is_zero(&t->each.d) ||
-        blob_read(s->st->b->store, &t->each, SET_MAX, &each, &ignored) < 0 ||
+        blob_read(s->st->b->store, &t->each, ANSWERS_BYTES_MAX, &each, &ignored) < 0 ||
         !questions_broken(q, now->listings, buf_str(&each), each.len, &b))
         return NULL;
-    if (b.question.kinds & QUESTION_WHOLE)
-        return NULL; /* what has changed in it is said as of any other step */
-    AUTO(mem_free) char *path = shown_path(s, &now->soft[b.segment], b.question.path);
-    struct buf text = BUF_INIT;
-    broken_text(&b, path, &text);
-    return buf_take(&text);
+    return broken_shown(s, &b);
+}
+
+/* Of the runs that are known the one whose result the last build had says most. */
+static char *why_none(struct step *s, const struct trace *newest)
+{
+    const struct run_trace *now = &((struct run *)s->arg)->trace;
+    const struct step_report *r = s->report;
+    struct trace t;
+    struct err none = ERR_INIT;
+    bool has_last = r->has_before && trace_of_key(s->st->b->store, &r->before, &t, &none) == 0 &&
+                    digest_eq(&t.run, &now->run);
+    char *why = has_last ? why_broken(s, &t) : NULL;
+    return why != NULL ? why : why_broken(s, newest);
 }
 
 static bool try_sets(struct step *s, const struct trace *sets, size_t n, struct answer *ret)
@@ -367,7 +422,7 @@ static bool try_sets(struct step *s, const struct trace *sets, size_t n, struct 
         s->report->why = str_dup("what an earlier run looked at is as it was, but that run is "
                                  "older than --trace-max-age");
     else if (n > 0)
-        s->report->why = why_broken(s, &sets[0]);
+        s->report->why = why_none(s, &sets[0]);
     return false;
 }
 
@@ -428,7 +483,7 @@ static bool is_worth_it(struct step *s)
     trace_run_get(store, &now->run, &known, &ignored);
     bool dull = known.wide >= WIDE_RUNS ||
                 (known.requests > DULL_REQUESTS && known.hits == 0 && known.traced >= WIDE_RUNS);
-    if (!dull || (known.wide < NEVER_AGAIN && known.untraced + 1 >= LOOK_AGAIN))
+    if (!dull || known.untraced + 1 >= LOOK_AGAIN)
         return true;
     known.untraced++;
     trace_run_put(store, &now->run, &known, &ignored);
@@ -471,22 +526,6 @@ void run_trace_lost(struct step *s, const struct err *why)
 
 /* ---- what was seen ---- */
 
-/* The one file that a layer has, as its path; NULL: it has none, or several. */
-static const char *only_file(const struct soft *x)
-{
-    struct entry e;
-    const char *path = NULL;
-    for (size_t i = 0; i < listing_len(x->listing); i++) {
-        listing_at(x->listing, i, &e);
-        if (e.type == ENTRY_DIR)
-            continue;
-        if (path != NULL || e.type != ENTRY_FILE)
-            return NULL;
-        path = e.path;
-    }
-    return path;
-}
-
 struct seen {
     struct questions_builder *b;
     const struct soft *soft;
@@ -506,8 +545,9 @@ static int add_question(void *arg, const struct observed *x, struct err *err)
 {
     struct seen *seen = arg;
     struct entry e;
-    if ((x->kinds & OBSERVE_READ) && listing_find(seen->soft->listing, x->path, &e))
-        seen->n_read += e.type == ENTRY_FILE;
+    if ((x->kinds & (OBSERVE_READ | OBSERVE_LINK)) &&
+        listing_find(seen->soft->listing, x->path, &e))
+        seen->n_read += e.type != ENTRY_DIR;
     return questions_add(seen->b, x->path, x->kinds, x->xattrs, x->n_xattrs, err);
 }
 
@@ -572,7 +612,8 @@ static int keep_layers(struct step *s, struct blob_id *ret, struct err *err)
     return blob_put(s->st->b->store, ids.data, ids.len, ret, err);
 }
 
-static int put_trace(struct step *s, const struct observer *o, struct trace *ret, struct err *err)
+static int put_trace(struct step *s, const struct observer *o, const struct layer *l,
+                     struct trace *ret, struct err *err)
 {
     const struct run *r = s->arg;
     struct store *store = s->st->b->store;
@@ -580,6 +621,7 @@ static int put_trace(struct step *s, const struct observer *o, struct trace *ret
     AUTO(buf_release) struct buf each = BUF_INIT;
     struct trace t = { .run = r->trace.run,
                        .key = s->report->key,
+                       .layer = l->diff_id,
                        .n_files = r->trace.n_files,
                        .requests = observer_requests(o),
                        .network = r->network != EXEC_NET_NONE,
@@ -604,16 +646,15 @@ static void put_run(struct step *s, const struct trace *t)
     known.traced++;
     known.untraced = 0;
     known.requests = t->requests;
-    if (known.wide < NEVER_AGAIN)
-        known.wide = t->n_read * 10 > t->n_files * 8 ? known.wide + 1 : 0;
+    known.wide = t->n_read * 10 > t->n_files * 8 ? known.wide + 1 : 0;
     trace_run_put(store, &t->run, &known, &ignored);
 }
 
-void run_trace_keep(struct step *s, const struct observer *o)
+void run_trace_keep(struct step *s, const struct observer *o, const struct layer *l)
 {
     struct trace t;
     struct err err = ERR_INIT;
-    if (put_trace(s, o, &t, &err) < 0) {
+    if (put_trace(s, o, l, &t, &err) < 0) {
         log_debug("trace", "what line %d looked at is not kept: %s", s->i->line, err.msg);
         return;
     }

@@ -55,8 +55,10 @@ bool run_trace_looked_at(struct step *s, const struct layer *l, const struct str
 /* Who observes the step that is about to run; NULL: it is not observed, for a reason that is none
  * of the user's business but for the debug log. */
 struct observer *run_trace_observer(struct step *s) OWNED(observer_free);
-/* Keeps what o has seen of a run that has succeeded. Nothing fails: there is only no trace. */
-void run_trace_keep(struct step *s, const struct observer *o);
+/* Keeps what o has seen of a run that has succeeded and gave l. Nothing fails: there is only no
+ * trace.
+ */
+void run_trace_keep(struct step *s, const struct observer *o, const struct layer *l);
 /* A run could not be observed to its end and is to be run again: says so. */
 void run_trace_lost(struct step *s, const struct err *why);
 

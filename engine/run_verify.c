@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cache/questions.h"
+#include "cache/question_blobs.h"
 #include "engine/engine_internal.h"
 #include "engine/layer_links.h"
 #include "engine/step_run_internal.h"
@@ -19,16 +19,15 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define SET_MAX (64u << 20)
 #define PERCENT 100
-#define NEVER_AGAIN UINT64_C(1000000) /* trace_run.wide */
 
 enum verdict {
     VERIFIED,
     ASKS_MORE,        /* the same result, and questions that the earlier run did not ask */
-    NOT_REPRODUCIBLE, /* the runs differ among themselves, or it fails now */
+    NOT_REPRODUCIBLE, /* the runs differ among themselves */
+    FAILS,            /* it fails now */
     ANOTHER,          /* another result, of a step that has more than its files to get it from */
-    UNSOUND,          /* another result, and nothing that could explain it */
+    UNSOUND,          /* another result, and nothing but the machine and its clock to explain it */
 };
 
 /* What the runs of a comparison gave; run_fn's have no argument for it. */
@@ -72,14 +71,13 @@ static bool asks_other(const struct questions *then, const struct questions *now
 static int compare_questions(struct step *s, const struct observer *o, bool *ret, struct err *err)
 {
     const struct run_trace *t = &((struct run *)s->arg)->trace;
-    AUTO(buf_release) struct buf a = BUF_INIT;
-    AUTO(buf_release) struct buf b = BUF_INIT;
+    AUTO(buf_release) struct buf bytes = BUF_INIT;
     uint64_t n_read;
-    if (blob_read(s->st->b->store, &t->used.questions, SET_MAX, &a, err) < 0 ||
-        run_trace_questions(s, o, &b, NULL, NULL, &n_read, err) < 0)
+    AUTO(questions_free)
+    struct questions *then = questions_load(s->st->b->store, &t->used.questions, err);
+    if (then == NULL || run_trace_questions(s, o, &bytes, NULL, NULL, &n_read, err) < 0)
         return err->code;
-    AUTO(questions_free) struct questions *then = questions_open(a.data, a.len, err);
-    AUTO(questions_free) struct questions *now = then ? questions_open(b.data, b.len, err) : NULL;
+    AUTO(questions_free) struct questions *now = questions_open(bytes.data, bytes.len, err);
     if (now == NULL)
         return err->code;
     *ret = questions_segments(then) != questions_segments(now);
@@ -97,15 +95,15 @@ static int run_first(struct step *s, struct work *w, const struct strv *env,
     struct err lost = ERR_INIT;
     int rc = run_command(s, w, env, o, &c->first, err);
     int seen = o != NULL ? observer_check(o, &lost) : ERR_UNSUPPORTED;
-    if (seen == ERR_IO && rc != ERR_CANCELLED) {
+    if (seen == ERR_IO && (rc == 0 || rc == ERR_STEP || ((struct run *)s->arg)->was_discarded)) {
         run_trace_lost(s, &lost);
         err_clear(err);
         rc = run_command(s, w, env, NULL, &c->first, err);
     }
     if (seen == 0 && rc == 0 && compare_questions(s, o, &c->asks_more, &lost) < 0)
         log_debug("trace", "the questions of two runs cannot be compared: %s", lost.msg);
-    if (seen == 0 && rc == 0 && c->asks_more)
-        run_trace_keep(s, o);
+    if (seen == 0 && rc == 0 && c->asks_more && same_files(c->first, c->expected))
+        run_trace_keep(s, o, c->expected); /* which the step goes on with */
     *ret = c->first;
     return rc;
 }
@@ -152,8 +150,6 @@ static void mark_run(struct step *s, enum verdict v)
     struct err ignored = ERR_INIT;
     trace_run_get(store, &t->run, &known, &ignored);
     known.not_reproducible = v == NOT_REPRODUCIBLE;
-    if (v == UNSOUND)
-        known.wide = NEVER_AGAIN;
     trace_run_put(store, &t->run, &known, &ignored);
 }
 
@@ -169,10 +165,11 @@ static void condemn(struct step *s, enum verdict v)
              "observations are dropped, with %zu result%s that came of them. %s",
              s->i->line, n, n == 1 ? "" : "s",
              v == ANOTHER ? "The network, or a mount that is in no key, may give it something else"
-                          : "This is a fault of shale: please report it");
+                          : "Unless it depends on the clock or the machine, this is a fault of "
+                            "shale: please report it");
 }
 
-static void tell(struct step *s, enum verdict v)
+static void tell(struct step *s, enum verdict v, const struct err *why)
 {
     static const struct {
         const char *counter, *note;
@@ -183,11 +180,13 @@ static void tell(struct step *s, enum verdict v)
         [NOT_REPRODUCIBLE] = { "trace.not_reproducible",
                                "run again and compared: it gives something else each time" },
         [ANOTHER] = { "trace.another", "run again and compared: it gives something else now" },
+        [FAILS] = { "trace.fails", "run again to compare: it fails now" },
         [UNSOUND] = { "trace.unsound", "run again and compared: it gives something else now" },
     };
     run_trace_count(s, told[v].counter, 1);
-    vertex_note(s->st->b->e, s->vertex, "%s", told[v].note);
-    if (v == NOT_REPRODUCIBLE || v == UNSOUND)
+    vertex_note(s->st->b->e, s->vertex, "%s%s%s", told[v].note, why->code != ERR_NONE ? ": " : "",
+                why->code != ERR_NONE ? why->msg : "");
+    if (v == VERIFIED || v == NOT_REPRODUCIBLE)
         mark_run(s, v);
     if (v == ANOTHER || v == UNSOUND)
         condemn(s, v);
@@ -201,14 +200,12 @@ static bool verify(struct step *s, struct answer *a, struct err *err)
     const struct layer *ret = NULL;
     r->comparison = &c;
     int rc = run_prepared_as(s, run_both, &ret, err);
-    enum verdict v = rc < 0 ? NOT_REPRODUCIBLE : judge(r);
+    enum verdict v = rc < 0 ? FAILS : judge(r);
     r->comparison = NULL;
-    if (rc == ERR_CANCELLED)
+    if (rc < 0 && rc != ERR_STEP) /* interrupted, or what has nothing to do with the command */
         return true;
-    if (rc < 0)
-        log_debug("trace", "a step that is known fails when it is run: %s", err->msg);
+    tell(s, v, err);
     err_clear(err);
-    tell(s, v);
     if (v != ANOTHER && v != UNSOUND)
         return true;
     build_pack(s->st, c.first);

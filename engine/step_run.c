@@ -261,11 +261,11 @@ static int failed(const struct step *s, const struct exec_result *result, struct
 }
 
 /* A name that the image does not know is the step's failure, as the command's own would be. */
-int run_find_user(struct run *r, struct err *err)
+int run_find_user(struct run *r, struct user_ids *ret, struct err *err)
 {
     struct state *s = &r->st->state;
     const char *user = s->config.user && *s->config.user ? s->config.user : "0";
-    int rc = view_user(state_view(s), user, 0, &r->user, err);
+    int rc = view_user(state_view(s), user, 0, ret, err);
     if (rc != ERR_NOT_FOUND && rc != ERR_USAGE) /* a number out of range is the latter */
         return rc;
     AUTO(buf_release) struct buf process = BUF_INIT;
@@ -327,7 +327,8 @@ int run_command(struct step *s, struct work *w, const struct strv *env, struct o
     struct err lost = ERR_INIT;
     if (exec_run(b->store, w, &spec, &result, err) < 0)
         return err->code;
-    if (o != NULL && observer_check(o, &lost) == ERR_IO)
+    r->was_discarded = o != NULL && observer_check(o, &lost) == ERR_IO;
+    if (r->was_discarded)
         return discard(w, &result, err_copy(err, &lost));
     if (result.status != 0)
         return failed(s, &result, err);
@@ -355,7 +356,7 @@ int run_prepared_as(struct step *s, run_fn fn, const struct layer **ret, struct 
     struct work *w = engine_work(s->st->b->e, err);
     AUTO(strv_release) struct strv env = STRV_INIT;
     environment(r, &env);
-    int rc = w == NULL ? err->code : run_find_user(r, err);
+    int rc = w == NULL ? err->code : run_find_user(r, &r->user, err);
     if (rc == 0)
         rc = run_mounts_prepare(&r->mounts, w, &env, err);
     if (rc == 0)
@@ -366,7 +367,14 @@ int run_prepared_as(struct step *s, run_fn fn, const struct layer **ret, struct 
     return rc;
 }
 
-/* Whatever came of a run that could not be observed to its end, it may have come of that. */
+/* A step that came to an end without its observer, or to none because of that. What else went wrong
+ * is no reason to run the command again. */
+static bool is_spoilt(const struct run *r, const struct observer *o, int rc, const struct err *err)
+{
+    return rc == 0 || rc == ERR_STEP || r->was_discarded || observer_has_failed(o) ||
+           err->sys == ENOTCONN;
+}
+
 static int run_observed(struct step *s, struct work *w, const struct strv *env,
                         const struct layer **ret, struct err *err)
 {
@@ -377,8 +385,8 @@ static int run_observed(struct step *s, struct work *w, const struct strv *env,
         return rc;
     int seen = observer_check(o, &lost);
     if (seen == 0 && rc == 0)
-        run_trace_keep(s, o);
-    if (seen != ERR_IO)
+        run_trace_keep(s, o, *ret);
+    if (seen != ERR_IO || !is_spoilt(s->arg, o, rc, err))
         return rc;
     run_trace_lost(s, &lost);
     err_clear(err);

@@ -20,6 +20,7 @@ struct run {
     struct run_mounts mounts;
     struct redactor *redactor; /* between the command and on_output */
     char *script_dir;
+    bool was_discarded; /* the last run: it could not be observed to its end */
     struct run_trace trace;
     struct comparison *comparison; /* run_verify.c: while it compares */
 };
@@ -30,7 +31,7 @@ struct run {
  */
 struct key *run_key(const struct run *r, const struct run_trace *soft);
 /* The user that the command runs as. What an image does not know is the step's failure. */
-int run_find_user(struct run *r, struct err *err);
+int run_find_user(struct run *r, struct user_ids *ret, struct err *err);
 /*
  * Runs the command once, between having made ready what it needs and giving it back. o (may be
  * NULL) observes it. *ret: what it changed; "empty" is a layer too. ERR_STEP when it ended with

@@ -38,7 +38,8 @@
     " answer_each BLOB, key BLOB NOT NULL, layers BLOB, n_files INTEGER NOT NULL,"           \
     " n_read INTEGER NOT NULL, requests INTEGER NOT NULL, network INTEGER NOT NULL,"         \
     " made_s INTEGER NOT NULL, used_s INTEGER NOT NULL, hits INTEGER NOT NULL,"              \
-    " used INTEGER NOT NULL, PRIMARY KEY (run, questions, answers)) STRICT, WITHOUT ROWID;"  \
+    " used INTEGER NOT NULL, result BLOB NOT NULL,"                                          \
+    " PRIMARY KEY (run, questions, answers)) STRICT, WITHOUT ROWID;"                         \
     "CREATE INDEX traces_by_key ON traces(key);"                                             \
     "CREATE TABLE trace_reuses(key BLOB PRIMARY KEY, run BLOB NOT NULL,"                     \
     " questions BLOB NOT NULL, answers BLOB NOT NULL) STRICT, WITHOUT ROWID;"                \
@@ -55,8 +56,8 @@
 /* Of version 3: before, all were of the machine's own root, form ''. */
 #define TREES_NAMED(name)                                                           \
     "CREATE TABLE " name "(diff BLOB NOT NULL REFERENCES layers ON DELETE CASCADE," \
-    " size INTEGER NOT NULL, boot TEXT NOT NULL, made_s INTEGER NOT NULL,"          \
-    " used INTEGER NOT NULL, form TEXT NOT NULL,"                                   \
+    " form TEXT NOT NULL, size INTEGER NOT NULL, boot TEXT NOT NULL,"               \
+    " made_s INTEGER NOT NULL, used INTEGER NOT NULL,"                              \
     " PRIMARY KEY (diff, form)) STRICT, WITHOUT ROWID;"
 #define TREES TREES_NAMED("trees")
 
@@ -85,7 +86,8 @@ static const char schema[] =
     " config BLOB NOT NULL REFERENCES images ON DELETE CASCADE,"
     " tagged_s INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE INDEX tags_by_config ON tags(config);"
-    "CREATE TABLE remote_names(name TEXT NOT NULL, platform TEXT NOT NULL, manifest BLOB NOT NULL,"
+    "CREATE TABLE remote_names(name TEXT NOT NULL, platform TEXT NOT NULL, manifest BLOB NOT "
+    "NULL,"
     " config BLOB NOT NULL, seen_s INTEGER NOT NULL,"
     " PRIMARY KEY (name, platform)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE records(key BLOB PRIMARY KEY, layer BLOB, output BLOB, fields BLOB,"
@@ -103,7 +105,8 @@ static const struct {
     { 1, LISTING_STAMPS },
     { 1, LAST_BUILDS },
     { 2, TRACES },
-    { 2, TREES_NAMED("trees_3") "INSERT INTO trees_3 SELECT *, '' FROM trees; DROP TABLE trees;"
+    { 2, TREES_NAMED("trees_3") "INSERT INTO trees_3 SELECT diff, '', size, boot, made_s, used"
+                                " FROM trees; DROP TABLE trees;"
                                 "ALTER TABLE trees_3 RENAME TO trees;" },
 };
 
@@ -112,7 +115,7 @@ static const struct {
 
 #define TRACE                                                                              \
     "SELECT run, questions, answers, answer_each, key, layers, n_files, n_read, requests," \
-    " network, made_s, used_s, hits"
+    " network, made_s, used_s, hits, result"
 #define IN_RUN " FROM traces WHERE run = ?1"
 
 static const char *const texts[Q_COUNT] = {
@@ -143,7 +146,8 @@ static const char *const texts[Q_COUNT] = {
     [Q_LAYER_USE] = "UPDATE layers SET used = ?2 WHERE diff = ?1",
     [Q_TREE_GET] = "SELECT boot, is_ours FROM trees JOIN layers USING (diff)"
                    " WHERE diff = ?1 AND form = ?2",
-    [Q_TREE_PUT] = "INSERT OR REPLACE INTO trees VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [Q_TREE_PUT] = "INSERT OR REPLACE INTO trees(diff, size, boot, made_s, used, form)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [Q_TREE_DROP] = "DELETE FROM trees WHERE diff = ?1 AND form = ?2",
     [Q_TREE_USE] = "UPDATE trees SET used = ?2 WHERE diff = ?1",
     [Q_IMAGE_PUT] = "INSERT INTO images VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET"
@@ -192,7 +196,7 @@ static const char *const texts[Q_COUNT] = {
     [Q_LAST_BUILD_NAMED] = LAST_BUILD " WHERE name = ?1 AND image IS NOT NULL"
                                       " ORDER BY seq DESC LIMIT 1",
     [Q_TRACE_PUT] = "INSERT OR REPLACE INTO traces VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-                    " ?10, ?11, ?12, ?13, ?14)",
+                    " ?10, ?11, ?12, ?13, ?14, ?15)",
     [Q_TRACE_TRIM_SETS] = "DELETE" IN_RUN " AND questions NOT IN (SELECT questions" IN_RUN
                           " GROUP BY questions ORDER BY max(used) DESC LIMIT ?2)",
     [Q_TRACE_TRIM_ANSWERS] = "DELETE" IN_RUN " AND questions = ?2 AND answers NOT IN"

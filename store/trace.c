@@ -43,7 +43,8 @@ static bool take_trace(sqlite3_stmt *q, struct trace *ret)
     struct trace t = { .network = col_int(q, 9) != 0 };
 
     if (!col_digest(q, 0, &t.run) || !col_digest(q, 1, &t.questions.d) ||
-        !col_digest(q, 2, &t.answers) || !col_digest(q, 4, &t.key.d))
+        !col_digest(q, 2, &t.answers) || !col_digest(q, 4, &t.key.d) ||
+        !col_digest(q, 13, &t.layer.d))
         return false;
     col_digest(q, 3, &t.each.d); /* else it stays zero */
     col_digest(q, 5, &t.layers.d);
@@ -78,6 +79,7 @@ static int put_row(struct db *ix, const struct trace *t, struct err *err)
     bind_int(q, 12, t->used_s ? t->used_s : now);
     bind_int(q, 13, capped(t->hits));
     bind_int(q, 14, tick);
+    bind_digest(q, 15, &t->layer.d);
     return query_run(ix, q, err);
 }
 

@@ -21,7 +21,8 @@ struct trace {
     struct blob_id questions; /* the set: a blob, cache/questions.h */
     struct digest answers;    /* of the soft layers to it */
     struct blob_id each;      /* answer by answer, a blob, to say which one broke; zero: not kept */
-    struct cache_key key;     /* exact key of the record that the run made */
+    struct cache_key key;     /* exact key of the record that the run made ... */
+    struct diff_id layer;     /* ... and its layer: a later run may have put another record */
     struct blob_id layers;    /* the soft layers then, a blob: their listings' ids, 32 bytes each,
                                * lowest first; zero: not kept */
     uint64_t n_files;         /* files in the soft layers ... */

@@ -228,6 +228,107 @@ END
     eq 2000 "$(inside cat /tmp/id)"
 }
 
+# What a run looks at may depend on what is in no key. The result of one run must not be had by another one's questions.
+t_a_result_that_replaced_another_is_not_had_by_the_questions_of_that() {
+    mkdir ctx/src
+    echo X >ctx/src/x
+    echo Y1 >ctx/src/y
+    dockerfile <<'END'
+FROM base:1
+COPY . /w
+WORKDIR /w
+RUN --mount=type=secret,id=s cat src/$(cat /run/secrets/s) > /out
+END
+    printf x >"$W/secret"
+    build --secret id=s,src="$W/secret"
+    printf y >"$W/secret"
+    build --secret id=s,src="$W/secret" --no-cache "$@"
+    echo Y2 >ctx/src/y
+    build -t t --secret id=s,src="$W/secret"
+    eq Y2 "$(inside cat /out)"
+}
+
+t_neither_when_the_other_run_was_not_observed() {
+    t_a_result_that_replaced_another_is_not_had_by_the_questions_of_that --trace=off
+}
+
+t_comparing_keeps_no_questions_of_a_run_whose_result_is_not_taken() {
+    mkdir ctx/src
+    for f in x y z; do echo ${f}1 >ctx/src/$f; done
+    dockerfile <<'END'
+FROM base:1
+COPY . /w
+WORKDIR /w
+RUN --mount=type=cache,target=/c echo n >> /c/runs; \
+    if [ $(( $(wc -l < /c/runs) % 2 )) = 1 ]; then cat src/x > /out; else cat src/y > /out; fi
+END
+    build -t t
+    eq x1 "$(inside cat /out)"
+    echo z2 >ctx/src/z
+    build --trace=verify
+    echo x2 >ctx/src/x
+    build -t t
+    [ x1 != "$(inside cat /out)" ] || fail "what an earlier x gave"
+}
+
+t_a_file_that_has_come_to_be_copied_alone_counts_whole() {
+    mkdir ctx/v
+    echo 1 >ctx/v/a
+    echo 1 >ctx/v/b
+    dockerfile <<'END'
+FROM base:1
+COPY v /v
+RUN echo ran > /ran
+END
+    build
+    echo 2 >ctx/v/b
+    build
+    reused 'RUN echo'
+    rm ctx/v/b
+    build
+    ran 'RUN echo'
+    echo 2 >ctx/v/a
+    build
+    ran 'RUN echo'
+    eq '/v/a changed, a file that is copied alone so that this step runs again' "$(why 'RUN echo')"
+}
+
+t_the_reason_is_what_the_last_build_looked_at() {
+    mkdir ctx/src
+    echo 1 >ctx/src/looked
+    dockerfile <<'END'
+FROM base:1
+COPY . /w
+WORKDIR /w
+RUN [ ! -e conf ] || cat conf; stat -c %a src/looked > /out
+END
+    build
+    echo c >ctx/conf
+    build
+    rm ctx/conf
+    build
+    cached 'RUN'
+    chmod 600 ctx/src/looked
+    build
+    eq 'looked at src/looked, which changed' "$(why 'RUN')"
+}
+
+t_the_user_stays_who_he_is_without_the_cache() {
+    mkdir ctx/src
+    echo 1 >ctx/src/a
+    dockerfile <<'END'
+FROM base:1
+COPY . /app
+USER app
+RUN id -u > /tmp/id; echo $HOME >> /tmp/id; cat /app/src/a > /tmp/mine
+END
+    for flag in --no-cache --no-cache-filter=stage-0 --trace=on; do
+        build -t t $flag
+        eq "1000 /home/app" "$(inside cat /tmp/id | xargs)" "with $flag"
+        eq 1000 "$(inside stat -c %u /tmp/mine)" "with $flag"
+    done
+}
+
 # ---- switches ----
 
 t_a_comment_above_an_instruction_switches_it_off() {
@@ -315,6 +416,33 @@ END
     ran 'RUN --mount'
 }
 
+t_a_step_that_fails_when_it_is_compared_is_told() {
+    mkdir ctx/src
+    echo 1 >ctx/src/a
+    dockerfile <<'END'
+FROM base:1
+COPY . /w
+RUN --mount=type=cache,target=/c [ ! -e /c/again ] && touch /c/again && echo made > /made
+END
+    build
+    echo 2 >ctx/src/a
+    build --trace=verify
+    has log 'run again to compare: it fails now'
+    reused 'RUN --mount'
+}
+
+t_a_sample_compares_as_often_as_it_says() {
+    service
+    sed -i 's/; head.*//' ctx/Dockerfile
+    build
+    echo 'print 2' >ctx/src/a
+    build --trace-sample=0
+    hasnt log 'run again and compared'
+    echo 'print 3' >ctx/src/a
+    build --trace-sample=100%
+    has log 'run again and compared: the same'
+}
+
 # ---- mounts ----
 
 t_a_bind_mount_of_the_context_is_looked_at_too() {
@@ -381,23 +509,26 @@ t_what_was_recorded_is_used_without_dev_fuse() {
     reused 'RUN cat'
 }
 
-# In a mount namespace of its own: the file system to end connections with.
+# In a mount namespace of its own: the file system to end connections with. The step waits until that is done.
 t_a_server_that_ends_in_mid_step_costs_a_run_and_no_more() {
     service
-    sed -i 's/^RUN/RUN cat deps.txt; touch \/w\/begun; sleep 2; cat src\/a > \/seen || true;/' ctx/Dockerfile
+    sed -i 's/^RUN/RUN cat deps.txt; touch \/w\/begun; while [ ! -e \/w\/go ]; do sleep 0.1; done; cat src\/a > \/seen || true;/' \
+        ctx/Dockerfile
     sed -i 's/^RUN/RUN --mount=type=cache,id=w,target=\/w/' ctx/Dockerfile
     unshare -m bash -ec '
         mount -t fusectl none /sys/fs/fuse/connections
         "$SHALE" build --load=false --progress=plain -t t ctx >log 2>&1 &
         build=$!
-        for _ in $(seq 100); do
-            [ -z "$(find "$SHALE_ROOT" -name begun)" ] || break
+        for _ in $(seq 600); do
+            begun=$(find "$SHALE_ROOT" -name begun)
+            [ -z "$begun" ] || break
             sleep 0.1
         done
         ours=$(cat /proc/[0-9]*/mountinfo 2>/dev/null |
             awk -v store="$SHALE_ROOT" '"'"'index($5, store) == 1 && / - fuse / { split($3, id, ":"); print id[2]; exit }'"'"')
         [ -n "$ours" ] || { echo "there is no connection" >&2; kill $build; exit 1; }
         echo 1 >"/sys/fs/fuse/connections/$ours/abort"
+        touch "${begun%begun}go"
         wait $build' || { cat log >&2; fail "the build whose server ended"; }
     ran 'RUN --mount'
     has log 'could not be observed'
@@ -432,4 +563,10 @@ END
     done
     "$SHALE" stats --json | jq -e '."trace.runs" == 3 and ."trace.wide" == 2' >/dev/null ||
         { "$SHALE" stats >&2; fail "it is observed all the same"; }
+    for n in $(seq 18); do # the twentieth that is not observed is
+        echo y$n >ctx/src/1
+        build
+    done
+    "$SHALE" stats --json | jq -e '."trace.runs" == 4 and ."trace.wide" == 19' >/dev/null ||
+        { "$SHALE" stats >&2; fail "it is never observed again"; }
 }

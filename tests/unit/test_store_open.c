@@ -273,6 +273,9 @@ static void a_tree_of_version_2_is_of_the_machines_own_root(void **state)
     assert_int_equal(ask_db(x, "SELECT count(*) FROM trees WHERE form = '' AND size = 5"
                                " AND boot = 'boot' AND made_s = 6 AND used = 7"),
                      1);
+    /* SQLite 3.40 finds fault with keys whose columns are not the first */
+    assert_int_equal(
+        ask_db(x, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
     exec_sql(x, "PRAGMA foreign_keys = ON; DELETE FROM layers");
     assert_int_equal(ask_db(x, "SELECT count(*) FROM trees"), 0); /* with its layer */
     assert_int_equal(count_entries(x->root, "shale.db.damaged"), 0);
