@@ -490,6 +490,56 @@ static void access_asks_only_whether_it_is_there(void **state)
                         ".: STAT\napp: EXIST\napp/a: EXIST\napp/tagged: EXIST STAT\n");
 }
 
+/* Wherever a program seeks to, no other directory's names come out. */
+static int seek_in_dir(void)
+{
+    char names[4096];
+    int fd = open("app/sub", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    CHECK(fd >= 0);
+    for (off_t at = 0; at < 64; at++) {
+        CHECK(lseek(fd, at, SEEK_SET) == at);
+        ssize_t n = syscall(SYS_getdents64, fd, names, sizeof(names));
+        CHECK(n >= 0);
+        for (ssize_t i = 0; i < n;) {
+            const char *entry = names + i;
+            const char *name = entry + 19; /* inode, offset, length, type */
+            CHECK(str_eq(name, ".") || str_eq(name, "..") ||
+                  faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+            i += *(const unsigned short *)(const void *)(entry + 16);
+        }
+    }
+    close(fd);
+    return 0;
+}
+
+static void a_seek_stays_in_its_directory(void **state)
+{
+    in_step(*state, BARE, seek_in_dir);
+}
+
+/* Programs with narrow numbers can take them, and no two files are one. */
+static int look_at_numbers(void)
+{
+    static const char *const paths[] = { ".",          "app",       "app/a",    "app/a.b",
+                                         "app/big",    "app/empty", "app/link", "app/sub",
+                                         "app/tagged", "top" };
+    struct stat st[ARRAY_LEN(paths)];
+
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        CHECK(lstat(paths[i], &st[i]) == 0);
+        CHECK(st[i].st_ino > 0 && st[i].st_ino <= INT32_MAX);
+        for (size_t k = 0; k < i; k++)
+            CHECK(st[k].st_ino != st[i].st_ino);
+    }
+    return 0;
+}
+
+static void inode_numbers_are_narrow_and_differ(void **state)
+{
+    in_step(*state, BARE, look_at_numbers);
+}
+
 /* "a a.b big ..." */
 static int list(const char *path, struct buf *names)
 {
@@ -1504,6 +1554,8 @@ int main(int argc, char **argv)
         CASE(reading_is_seen_once),
         CASE(what_is_mapped_is_read_and_what_is_opened_is_not),
         CASE(access_asks_only_whether_it_is_there),
+        CASE(a_seek_stays_in_its_directory),
+        CASE(inode_numbers_are_narrow_and_differ),
         CASE(lists_are_seen_and_sorted),
         CASE(absent_names_are_seen_at_their_topmost),
         CASE(links_are_followed_in_sight),
