@@ -130,11 +130,14 @@ DEFINE_AUTO_VALUE(struct run_device, run_device_release);
 int run_device_parse(const char *spec, struct run_device *ret, struct err *err);
 
 /*
- * "# shale: WORD ..." among the comment lines above a RUN: "trace=off" and "trace=on", of which the
- * last counts. Words that are neither are added to unknown (may be NULL).
+ * "# shale: WORD ..." among the comment lines above a RUN (since the last instruction; empty lines
+ * do not matter, an empty comment starts over): "trace=off" and "trace=on", of which the last
+ * counts. Words that are neither are added to unknown (may be NULL), those of a line as one text.
  */
 #define RUN_DIRECTIVE "shale:"
 bool run_directive_trace_off(const struct strv *comments, struct strv *unknown);
+/* Whether there is such a line, of whatever words. */
+bool run_directive_is_there(const struct strv *comments);
 
 enum run_network { RUN_NETWORK_DEFAULT, RUN_NETWORK_NONE, RUN_NETWORK_HOST };
 
@@ -172,7 +175,7 @@ struct instr {
     int line, line_end;   /* 1-based, inclusive */
     char *keyword;        /* as written: "Run" */
     char *text;           /* source as one line, trimmed, heredocs not included */
-    struct strv comments; /* the comment lines straight above */
+    struct strv comments; /* the comment lines above, as in ast.h */
     struct strv flags;    /* as written */
     bool json;            /* written as a JSON array */
     union {

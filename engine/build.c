@@ -208,24 +208,44 @@ void build_pack(struct build_stage *st, const struct layer *l)
     group_run(b->packing, pack_layer, p);
 }
 
-/* A word that was meant for us and that we do not know is said, and means nothing. */
+static void warn_directive(const struct progress *p, const struct instr *i)
+{
+    AUTO(strv_release) struct strv unknown = STRV_INIT;
+    if (i->kind != INSTR_RUN) {
+        AUTO(mem_free)
+        char *text =
+            str_printf("\"# " RUN_DIRECTIVE "\" means something above a RUN only, not above %s",
+                       instr_kind_name(i->kind));
+        p->warning(p->arg, "ShaleDirective", text, i->line, i->line_end);
+        return;
+    }
+    run_directive_trace_off(&i->comments, &unknown);
+    for (size_t w = 0; w < unknown.n; w++) {
+        AUTO(mem_free)
+        char *text = str_printf("\"# " RUN_DIRECTIVE "\" knows trace=off and trace=on, not '%s'",
+                                unknown.v[w]);
+        p->warning(p->arg, "ShaleDirective", text, i->line, i->line_end);
+    }
+}
+
+static void warn_directives_of(const struct progress *p, struct instr *const *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (run_directive_is_there(&v[i]->comments))
+            warn_directive(p, v[i]);
+}
+
+/* What was meant for us and is not understood, or stands where it means nothing, is said. */
 static void warn_directives(const struct build *b)
 {
     const struct progress *p = b->e->progress;
-    for (size_t s = 0; p != NULL && p->warning != NULL && s < b->df->n_stages; s++)
-        for (size_t k = 0; k < b->df->stages[s].n_instrs; k++) {
-            const struct instr *i = b->df->stages[s].instrs[k];
-            AUTO(strv_release) struct strv unknown = STRV_INIT;
-            if (i->kind == INSTR_RUN)
-                run_directive_trace_off(&i->comments, &unknown);
-            for (size_t w = 0; w < unknown.n; w++) {
-                AUTO(mem_free)
-                char *text = str_printf("\"# " RUN_DIRECTIVE "\" knows trace=off and trace=on, "
-                                        "not '%s'",
-                                        unknown.v[w]);
-                p->warning(p->arg, "ShaleDirective", text, i->line, i->line_end);
-            }
-        }
+    if (p == NULL || p->warning == NULL)
+        return;
+    warn_directives_of(p, b->df->args, b->df->n_args);
+    for (size_t s = 0; s < b->df->n_stages; s++) {
+        warn_directives_of(p, &b->df->stages[s].from, 1);
+        warn_directives_of(p, b->df->stages[s].instrs, b->df->stages[s].n_instrs);
+    }
 }
 
 /* What the target's stages are to be: read, parsed, and the contexts and variables they need. */

@@ -327,7 +327,7 @@ static void a_comment_above_a_run_says_whether_it_is_watched(void **state UNUSED
     static const struct {
         const char *text;
         bool off;
-        const char *unknown; /* the words, with blanks between them */
+        const char *unknown; /* line by line */
     } rows[] = {
         { "RUN x", false, "" },
         { "# shale: trace=off\nRUN x", true, "" },
@@ -342,6 +342,9 @@ static void a_comment_above_a_run_says_whether_it_is_watched(void **state UNUSED
         { "# for shale: trace=off\nRUN x", false, "" },
         { "# shale: Trace=off trace=offf trace = off\nRUN x", false,
           "Trace=off trace=offf trace = off" },
+        { "# shale: trace =  off\n# shale: trace=off\n# shale: x trace=on y\nRUN x", false,
+          "trace = off, x y" },
+        { "# shale: trace=off\n\n\n# and why\n\nRUN x", true, "" },
         { "RUN x \\\n# shale: trace=off\n y", false, "" },
         { "RUN <<E\n# shale: trace=off\nE", false, "" },
     };
@@ -353,10 +356,30 @@ static void a_comment_above_a_run_says_whether_it_is_watched(void **state UNUSED
         AUTO(buf_release) struct buf words = BUF_INIT;
         bool off = run_directive_trace_off(&i->comments, &unknown);
         for (size_t w = 0; w < unknown.n; w++)
-            buf_addf(&words, "%s%s", w > 0 ? " " : "", unknown.v[w]);
+            buf_addf(&words, "%s%s", w > 0 ? ", " : "", unknown.v[w]);
         if (off != rows[k].off || i->run.trace_off != off || x->run.trace_off != off)
             fail_msg("%s: %d", rows[k].text, off);
         assert_string_equal(buf_str(&words), rows[k].unknown);
+    }
+}
+
+static void a_line_for_shale_is_known_whatever_it_says(void **state UNUSED)
+{
+    static const struct {
+        const char *text;
+        bool is_there;
+    } rows[] = {
+        { "# shale: trace=off\nCOPY a /", true },
+        { "#shale:\n# more\nCOPY a /", true },
+        { "# shale:x\nRUN x", true },
+        { "# shale trace=off\nCOPY a /", false },
+        { "# trace=off\nRUN x", false },
+        { "COPY a /", false },
+    };
+    for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+        AUTO(instr_free) struct instr *i = good(rows[k].text);
+        if (run_directive_is_there(&i->comments) != rows[k].is_there)
+            fail_msg("%s", rows[k].text);
     }
 }
 
@@ -398,6 +421,7 @@ int main(void)
         cmocka_unit_test(healthchecks_are_in_nanoseconds),
         cmocka_unit_test(triggers_are_kept_verbatim_and_parsed_later),
         cmocka_unit_test(a_comment_above_a_run_says_whether_it_is_watched),
+        cmocka_unit_test(a_line_for_shale_is_known_whatever_it_says),
         cmocka_unit_test(too_many_stages_are_refused),
         cmocka_unit_test(suggestions_are_within_two_edits),
     };
