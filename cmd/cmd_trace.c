@@ -32,7 +32,7 @@ static void print_questions(struct buf *b, const struct looked_at *x)
             AUTO(buf_release) struct buf words = BUF_INIT;
             questions_at(x->questions, s, i, &q);
             looked_at_words(&q, &words);
-            print_line(b, buf_str(&words), q.path);
+            print_line(b, buf_str(&words), looked_at_about(x, s, &q));
         }
     }
 }
@@ -65,6 +65,16 @@ static void print_file(void *arg, size_t segment UNUSED, const char *path, enum 
     print_line(t->b, look_name(look), path);
 }
 
+static void print_sum(struct buf *b, const size_t n[LOOK_READ + 1])
+{
+    size_t all = n[LOOK_READ] + n[LOOK_SEEN] + n[LOOK_WHOLE] + n[LOOK_NEVER];
+    buf_addf(b, "\n%zu file%s: %zu read, %zu seen, ", all, all == 1 ? "" : "s", n[LOOK_READ],
+             n[LOOK_SEEN]);
+    if (n[LOOK_WHOLE] > 0)
+        buf_addf(b, "%zu compared whole, ", n[LOOK_WHOLE]);
+    buf_addf(b, "%zu never looked at\n", n[LOOK_NEVER]);
+}
+
 static void print_files(struct buf *b, const struct looked_at *x)
 {
     struct file_text t = { .b = b };
@@ -72,9 +82,7 @@ static void print_files(struct buf *b, const struct looked_at *x)
         print_layer(b, x, s);
         each_file(x, s, print_file, &t);
     }
-    buf_addf(b, "\n%zu files: %zu read, %zu seen, %zu never looked at\n",
-             t.n[LOOK_READ] + t.n[LOOK_SEEN] + t.n[LOOK_NEVER], t.n[LOOK_READ], t.n[LOOK_SEEN],
-             t.n[LOOK_NEVER]);
+    print_sum(b, t.n);
 }
 
 /* JSON. */
@@ -82,7 +90,7 @@ static void print_files(struct buf *b, const struct looked_at *x)
 /* file_fn */
 static void add_file(void *arg, size_t segment, const char *path, enum look look)
 {
-    json_t *o = json_pack("{s:I, s:s}", "layer", (json_int_t)segment, "look", look_name(look));
+    json_t *o = json_pack("{s:I, s:s}", "layer", (json_int_t)segment + 1, "look", look_name(look));
     AUTO(mem_free) char *shown = str_printf("/%s", path);
     json_object_set_new(o, "path", json_from_str(shown));
     json_array_append_new(arg, o);
@@ -103,9 +111,7 @@ static json_t *questions_json(const struct looked_at *x)
         for (size_t i = 0; i < questions_len(x->questions, s); i++) {
             struct question q;
             questions_at(x->questions, s, i, &q);
-            json_t *o = question_json(x, &q);
-            json_object_set_new(o, "layer", json_integer((json_int_t)s));
-            json_array_append_new(a, o);
+            json_array_append_new(a, question_json(x, s, &q));
         }
     return a;
 }
@@ -119,6 +125,12 @@ static void print_json(struct buf *b, const struct looked_at *x, const struct st
                         files ? files_json(x) : questions_json(x));
     json_write_pretty(j, b, 2);
     buf_addc(b, '\n');
+}
+
+static void print_text(struct buf *b, const struct looked_at *x, bool files)
+{
+    (files ? print_files : print_questions)(b, x);
+    looked_at_notes_text(x, b);
 }
 
 static int load(const struct session *s, const struct options *o, struct last_report *last,
@@ -144,7 +156,7 @@ static int run(struct session *s, const struct options *o)
     if (option_on(o, "json"))
         print_json(&out, &x, step, files);
     else
-        (files ? print_files : print_questions)(&out, &x);
+        print_text(&out, &x, files);
     fputs(buf_str(&out), stdout);
     return EXIT_OK;
 }

@@ -3,10 +3,11 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "cache/question_blobs.h"
+#include "engine/trace_pays.h"
 #include "store/blob.h"
 #include <string.h>
 
-#define QUESTIONS_BYTES_MAX (1u << 30)
 #define LAYERS_BYTES_MAX (1u << 20)
 #define PATHS_SHOWN 20 /* of a kind */
 
@@ -20,12 +21,23 @@ void looked_at_release(struct looked_at *x)
 
 /* Loading. */
 
-static struct questions *load_questions(struct store *s, const struct blob_id *id, struct err *err)
+static bool counts_whole(const struct questions *q, size_t segment)
 {
-    AUTO(buf_release) struct buf bytes = BUF_INIT;
-    if (blob_read(s, id, QUESTIONS_BYTES_MAX, &bytes, err) < 0)
-        return NULL;
-    return questions_open(bytes.data, bytes.len, err);
+    struct question x;
+    return questions_find(q, segment, "", &x) && (x.kinds & QUESTION_WHOLE) != 0;
+}
+
+/* What the questions alone do not say. What is missing of it is left out. */
+static void load_more(struct store *s, const struct step_report *r, struct looked_at *x)
+{
+    struct err none = ERR_INIT;
+    bool any_whole = false;
+    x->is_earlier = !digest_eq(&x->trace.key.d, &r->key.d);
+    trace_run_get(s, &x->trace.run, &x->run, &none);
+    for (size_t i = 0; i < questions_segments(x->questions); i++)
+        any_whole = any_whole || counts_whole(x->questions, i);
+    if (any_whole)
+        looked_at_layers(s, x, &none);
 }
 
 int looked_at_load(struct store *s, const struct step_report *r, struct looked_at *ret,
@@ -39,13 +51,14 @@ int looked_at_load(struct store *s, const struct step_report *r, struct looked_a
     struct err miss = ERR_INIT;
     int rc = r->has_key ? trace_of_key(s, &r->key, &ret->trace, &miss) : ERR_NOT_FOUND;
     if (rc == 0) {
-        ret->questions = load_questions(s, &ret->trace.questions, &miss);
+        ret->questions = questions_load(s, &ret->trace.questions, &miss);
         rc = ret->questions != NULL ? 0 : miss.code;
     }
     if (rc == ERR_NOT_FOUND)
         return err_set(err, rc, "nothing is known of what %s looked at", buf_str(&place));
     if (rc < 0)
         return err_copy(err, &miss);
+    load_more(s, r, ret);
     return 0;
 }
 
@@ -61,7 +74,7 @@ static int add_layer(struct store *s, struct looked_at *x, const char *id, struc
     return 0;
 }
 
-int looked_at_layers(struct store *s, struct looked_at *x, struct err *err)
+static void add_layers(struct store *s, struct looked_at *x)
 {
     struct err gone = ERR_INIT;
     AUTO(buf_release) struct buf ids = BUF_INIT;
@@ -72,6 +85,13 @@ int looked_at_layers(struct store *s, struct looked_at *x, struct err *err)
     x->layers = mem_calloc(n + 1, sizeof(*x->layers));
     for (size_t i = 0; good && i < n; i++)
         good = add_layer(s, x, ids.data + i * sizeof(struct blob_id), &gone) == 0;
+}
+
+int looked_at_layers(struct store *s, struct looked_at *x, struct err *err)
+{
+    if (x->layers == NULL)
+        add_layers(s, x);
+    bool good = x->n_layers == questions_segments(x->questions);
     return good ? 0 : err_set(err, ERR_NOT_FOUND, "the layers that it looked at are gone");
 }
 
@@ -103,6 +123,27 @@ void looked_at_words(const struct question *q, struct buf *b)
     }
 }
 
+static const char *only_file(const struct listing *l)
+{
+    const char *path = NULL;
+    for (size_t i = 0; i < listing_len(l); i++) {
+        struct entry e;
+        listing_at(l, i, &e);
+        if (e.type == ENTRY_DIR)
+            continue;
+        if (path != NULL)
+            return "";
+        path = e.path;
+    }
+    return path != NULL ? path : "";
+}
+
+const char *looked_at_about(const struct looked_at *x, size_t segment, const struct question *q)
+{
+    bool is_known = (q->kinds & QUESTION_WHOLE) != 0 && segment < x->n_layers;
+    return is_known ? only_file(x->layers[segment]) : q->path;
+}
+
 void looked_at_path(const char *path, struct buf *b)
 {
     buf_addc(b, '/');
@@ -114,11 +155,11 @@ static const struct {
     unsigned kinds;
     const char *title;
 } groups[] = {
-    { QUESTION_WHOLE, "all of" }, { QUESTION_READ, "read" },     { QUESTION_LIST, "listed" },
-    { QUESTION_LINK, "links" },   { QUESTION_NEG, "not found" }, { ~0u, "looked at" },
+    { QUESTION_WHOLE, "whole" }, { QUESTION_READ, "read" },     { QUESTION_LIST, "listed" },
+    { QUESTION_LINK, "links" },  { QUESTION_NEG, "not found" }, { ~0u, "looked at" },
 };
 /* As they are shown: what says most, first. */
-static const size_t group_order[] = { 0, 1, 5, 2, 3, 4 };
+static const size_t group_order[] = { 1, 5, 2, 3, 4, 0 };
 
 static size_t group_of(unsigned kinds)
 {
@@ -145,11 +186,12 @@ static void find_group(const struct looked_at *x, size_t group, struct strv *pat
         for (size_t i = 0; i < questions_len(x->questions, s); i++) {
             struct question q;
             questions_at(x->questions, s, i, &q);
-            if (group_of(q.kinds) != group || map_has(told, q.path) ||
-                (q.kinds == QUESTION_NEG && is_found(x, q.path)))
+            const char *path = looked_at_about(x, s, &q);
+            if (group_of(q.kinds) != group || map_has(told, path) ||
+                (q.kinds == QUESTION_NEG && is_found(x, path)))
                 continue;
-            map_set(told, q.path, told);
-            strv_add(paths, q.path);
+            map_set(told, path, told);
+            strv_add(paths, path);
         }
     strv_sort(paths);
 }
@@ -184,6 +226,30 @@ void looked_at_summary(const struct looked_at *x, const struct step_report *r, s
              (unsigned long long)x->trace.n_read, (unsigned long long)x->trace.n_files);
     for (size_t i = 0; i < ARRAY_LEN(group_order); i++)
         add_group_text(x, group_order[i], r, b);
+    looked_at_notes_text(x, b);
+}
+
+/* Notes. */
+
+void looked_at_notes(const struct looked_at *x, struct strv *ret)
+{
+    enum trace_pays pays = trace_pays(&x->run);
+    if (x->is_earlier)
+        strv_add(ret, "the copied files are shown as they were when it ran; its result was reused");
+    if (x->run.not_reproducible)
+        strv_add(ret, "two runs of it differed: it is not reproducible");
+    if (pays == TRACE_READS_ALL)
+        strv_add(ret, "it reads nearly everything, and is not observed for now");
+    if (pays == TRACE_ASKS_MUCH)
+        strv_add(ret, "it asks very much and was never reused, and is not observed for now");
+}
+
+void looked_at_notes_text(const struct looked_at *x, struct buf *b)
+{
+    AUTO(strv_release) struct strv notes = STRV_INIT;
+    looked_at_notes(x, &notes);
+    for (size_t i = 0; i < notes.n; i++)
+        buf_addf(b, "%s%s\n", i == 0 ? "\n" : "", notes.v[i]);
 }
 
 /* Files. */
@@ -199,8 +265,8 @@ static bool is_listed(const struct looked_at *x, size_t segment, const char *pat
 enum look looked_at_file(const struct looked_at *x, size_t segment, const char *path)
 {
     struct question q;
-    if (questions_find(x->questions, segment, "", &q) && (q.kinds & QUESTION_WHOLE) != 0)
-        return LOOK_READ;
+    if (counts_whole(x->questions, segment))
+        return LOOK_WHOLE;
     bool asked = questions_find(x->questions, segment, path, &q);
     if (asked && (q.kinds & (QUESTION_READ | QUESTION_LINK)) != 0)
         return LOOK_READ;
@@ -210,7 +276,10 @@ enum look looked_at_file(const struct looked_at *x, size_t segment, const char *
 const char *look_name(enum look l)
 {
     static const char *const names[] = {
-        [LOOK_NEVER] = "never", [LOOK_SEEN] = "seen", [LOOK_READ] = "read"
+        [LOOK_NEVER] = "never",
+        [LOOK_SEEN] = "seen",
+        [LOOK_WHOLE] = "whole",
+        [LOOK_READ] = "read",
     };
     return names[l];
 }
@@ -219,8 +288,11 @@ const char *look_name(enum look l)
 
 json_t *looked_at_json(const struct looked_at *x)
 {
-    return json_pack("{s:I, s:I, s:I}", "files", (json_int_t)x->trace.n_files, "read",
-                     (json_int_t)x->trace.n_read, "requests", (json_int_t)x->trace.requests);
+    AUTO(strv_release) struct strv notes = STRV_INIT;
+    looked_at_notes(x, &notes);
+    return json_pack("{s:I, s:I, s:I, s:o}", "files", (json_int_t)x->trace.n_files, "read",
+                     (json_int_t)x->trace.n_read, "requests", (json_int_t)x->trace.requests,
+                     "notes", json_from_strv(&notes));
 }
 
 static json_t *xattrs_json(const struct looked_at *x, uint32_t bits)
@@ -234,10 +306,10 @@ static json_t *xattrs_json(const struct looked_at *x, uint32_t bits)
     return a;
 }
 
-json_t *question_json(const struct looked_at *x, const struct question *q)
+json_t *question_json(const struct looked_at *x, size_t segment, const struct question *q)
 {
     json_t *o = json_object(), *kinds = json_array();
-    AUTO(mem_free) char *path = str_printf("/%s", q->path);
+    AUTO(mem_free) char *path = str_printf("/%s", looked_at_about(x, segment, q));
     for (size_t i = 0; i < ARRAY_LEN(kind_words); i++)
         if ((q->kinds & kind_words[i].kind) != 0)
             json_array_append_new(kinds, json_string(kind_words[i].word));
@@ -245,5 +317,6 @@ json_t *question_json(const struct looked_at *x, const struct question *q)
     json_object_set_new(o, "kinds", kinds);
     if (q->xattrs != 0)
         json_object_set_new(o, "xattrs", xattrs_json(x, q->xattrs));
+    json_object_set_new(o, "layer", json_integer((json_int_t)segment + 1));
     return o;
 }

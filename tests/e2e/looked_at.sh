@@ -45,7 +45,7 @@ t_the_same_as_json() {
     eq '["absent"]' "$(jq -c '.questions[] | select(.path == "/app/absent") | .kinds' json)"
     eq "$(shale trace 3 | wc -l)" "$(jq '.questions | length' json)"
     eq '3 run' "$(jq -r '"\(.step.number) \(.step.kind)"' json)"
-    eq 1 "$(jq .looked_at.read json)"
+    eq '[8,2]' "$(jq -c '.looked_at | [.files, .read]' json)"
     eq "$(jq .looked_at json)" "$(shale explain --json 3 | jq '.steps[0].looked_at')"
 }
 
@@ -67,7 +67,7 @@ t_files_are_read_seen_or_never_looked_at() {
 t_explain_says_what_was_looked_at() {
     service
     shale explain 3 >said
-    has said 'looked at the copied files: read 1 of '
+    has said 'looked at the copied files: read 2 of 8'
     line said '  read        /app/wants'
     line said '  listed      /app/listed'
     line said '  links       /app/link'
@@ -95,14 +95,100 @@ t_a_reused_step_shows_the_run_that_it_was_reused_from() {
     service
     shale trace 3 >before
     shale trace --files 3 >files_before
-    echo other >ctx/notes
+    eq '[]' "$(shale trace --json 3 | jq -c .looked_at.notes)"
+    rm ctx/notes
     build -t t
     has log REUSED
+    local note='the copied files are shown as they were when it ran; its result was reused'
+    printf '\n%s\n' "$note" >note
     shale trace 3 >after
-    cmp before after
-    shale trace --files 3 | cmp - files_before
+    cat before note | cmp - after
+    shale trace --files 3 >files
+    line files 'never     /app/notes'
+    cat files_before note | cmp - files
     shale explain 3 >said
     has said '  read        /app/wants'
+    line said "$note"
+    eq "[\"$note\"]" "$(shale explain --json 3 | jq -c '.steps[0].looked_at.notes')"
+    build -t t # it is known now, but it is still that run's
+    has log CACHED
+    shale trace 3 | cmp - after
+}
+
+# One file that the step reads, and one that stands alone for the step to run again.
+alone() {
+    echo text | tee ctx/a ctx/b >/dev/null
+    dockerfile <<'END'
+FROM base:1
+COPY a /a
+COPY b /d/b
+RUN cat /a > /out
+END
+    build -t t
+    ran 'RUN cat'
+}
+
+t_a_file_that_is_compared_whole_is_not_one_that_was_read() {
+    alone
+    shale trace 4 >questions
+    line questions 'whole     /d/b'
+    line questions 'layer 2 of 2'
+    shale trace 4 --files >files
+    line files 'read      /a'
+    line files 'whole     /d/b'
+    line files '2 files: 1 read, 0 seen, 1 compared whole, 0 never looked at'
+    shale explain 4 >said
+    has said 'looked at the copied files: read 1 of 2'
+    line said '  whole       /d/b'
+    hasnt said 'all of'
+    eq '["/d/b","whole",2]' "$(shale trace --files --json 4 | jq -c '.file_list[1] | [.path, .look, .layer]')"
+    eq '["/d/b",["whole"],2]' "$(shale trace --json 4 | jq -c '.questions[-1] | [.path, .kinds, .layer]')"
+    eq 1 "$(shale trace --json 4 | jq '.questions[0].layer')"
+}
+
+t_one_file_is_one_file() {
+    echo text >ctx/a
+    dockerfile <<'END'
+FROM base:1
+COPY a /a
+RUN cat /a > /out
+END
+    build -t t
+    line <(shale trace --files 3) '1 file: 1 read, 0 seen, 0 never looked at'
+}
+
+t_what_reads_everything_is_said_to_be_observed_no_more() {
+    dockerfile <<'END'
+FROM base:1
+COPY a /a
+RUN cat /a > /out
+END
+    local i note='it reads nearly everything, and is not observed for now'
+    for i in 1 2 3; do
+        hasnt <(shale explain 3 2>&1 || true) "$note"
+        echo "$i" >ctx/a
+        build -t t
+        ran 'RUN cat'
+    done
+    shale trace 3 >questions
+    line questions "$note"
+    line <(shale explain 3) "$note"
+    eq "[\"$note\"]" "$(shale trace --json 3 | jq -c .looked_at.notes)"
+}
+
+t_what_is_not_reproducible_is_said_to_be_so() {
+    mkdir ctx/src
+    echo text | tee ctx/src/a ctx/src/b >/dev/null
+    dockerfile <<'END'
+FROM base:1
+COPY src /src
+RUN cat /src/a /proc/sys/kernel/random/uuid > /out
+END
+    build -t t
+    echo other >ctx/src/b
+    build -t t --trace=verify
+    line <(shale trace 3) 'two runs of it differed: it is not reproducible'
+    line <(shale explain 3) 'two runs of it differed: it is not reproducible'
 }
 
 t_what_was_not_observed_is_said() {

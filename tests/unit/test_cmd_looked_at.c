@@ -145,9 +145,9 @@ static void files_are_read_seen_or_never_looked_at(void **state)
     static const struct {
         size_t segment;
         const char *path, *look;
-    } rows[] = { { 0, "r", "read" },       { 0, "d/link", "read" },    { 0, "d/e", "seen" },
-                 { 0, "d/x", "seen" },     { 0, "d/e/deep", "never" }, { 0, "other", "never" },
-                 { 1, "anything", "read" } };
+    } rows[] = { { 0, "r", "read" },        { 0, "d/link", "read" },    { 0, "d/e", "seen" },
+                 { 0, "d/x", "seen" },      { 0, "d/e/deep", "never" }, { 0, "other", "never" },
+                 { 1, "anything", "whole" } };
     struct scratch *x = *state;
     AUTO(looked_at_release) struct looked_at l = { .questions = NULL };
     observe(x, (const struct ask *const[]){ first, second }, 2, NULL);
@@ -197,6 +197,74 @@ static void layers_that_are_gone_are_an_error(void **state)
     assert_string_equal(x->err.msg, "the layers that it looked at are gone");
 }
 
+static void a_file_that_is_compared_whole_has_its_name(void **state)
+{
+    static const struct ask first[] = { { "a", FOUND | QUESTION_READ }, { NULL, 0 } },
+                            second[] = { { "", QUESTION_WHOLE }, { NULL, 0 } };
+    const struct entry one[] = { a_file("a", "1") }, two[] = { a_dir("d"), a_file("d/b", "2") };
+    struct scratch *x = *state;
+    struct blob_id ids[2];
+    struct question q;
+    struct step_report r = a_step();
+    AUTO(looked_at_release) struct looked_at l = { .questions = NULL };
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    put_listing(x, one, 1, &ids[0]);
+    put_listing(x, two, 2, &ids[1]);
+    observe(x, (const struct ask *const[]){ first, second }, 2, ids);
+    load(x, &l);
+    looked_at_summary(&l, &r, &b);
+    assert_string_equal(buf_str(&b), "\nlooked at the copied files: read 1 of 656\n"
+                                     "  read        /a\n"
+                                     "  whole       /d/b\n");
+    assert_true(questions_find(l.questions, 1, "", &q));
+    json_auto_t *j = question_json(&l, 1, &q);
+    assert_string_equal(json_string_value(json_object_get(j, "path")), "/d/b");
+    assert_int_equal(json_integer_value(json_object_get(j, "layer")), 2);
+}
+
+static void where_the_layer_is_gone_the_whole_has_no_name(void **state)
+{
+    static const struct ask asks[] = { { "", QUESTION_WHOLE }, { NULL, 0 } };
+    struct scratch *x = *state;
+    struct question q;
+    AUTO(looked_at_release) struct looked_at l = { .questions = NULL };
+    observe(x, (const struct ask *const[]){ asks }, 1, NULL);
+    load(x, &l);
+    assert_true(questions_find(l.questions, 0, "", &q));
+    assert_string_equal(looked_at_about(&l, 0, &q), "");
+    assert_int_equal(looked_at_layers(x->store, &l, &x->err), ERR_NOT_FOUND);
+}
+
+static void notes_say_what_is_known_of_the_run(void **state)
+{
+    static const struct ask none[] = { { NULL, 0 } };
+    static const struct {
+        struct trace_run known;
+        const char *text;
+    } rows[] = {
+        { { .traced = 9, .wide = 2, .requests = 50001, .hits = 1 }, "" },
+        { { .traced = 2, .requests = 50001 }, "" },
+        { { .not_reproducible = true }, "\ntwo runs of it differed: it is not reproducible\n" },
+        { { .wide = 3 }, "\nit reads nearly everything, and is not observed for now\n" },
+        { { .traced = 3, .requests = 50001 },
+          "\nit asks very much and was never reused, and is not observed for now\n" },
+        { { .wide = 4, .not_reproducible = true },
+          "\ntwo runs of it differed: it is not reproducible\n"
+          "it reads nearly everything, and is not observed for now\n" },
+    };
+    struct scratch *x = *state;
+    const struct digest run = { .b[0] = 1 };
+    observe(x, (const struct ask *const[]){ none }, 1, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO(looked_at_release) struct looked_at l = { .questions = NULL };
+        AUTO(buf_release) struct buf b = BUF_INIT;
+        assert_ok(trace_run_put(x->store, &run, &rows[i].known, &x->err), &x->err);
+        load(x, &l);
+        looked_at_notes_text(&l, &b);
+        assert_string_equal(buf_str(&b), rows[i].text);
+    }
+}
+
 static void a_step_without_a_trace_says_so(void **state)
 {
     struct scratch *x = *state;
@@ -221,6 +289,9 @@ int main(void)
         CASE(the_root_is_listed_like_any_directory),
         CASE(the_layers_are_those_of_the_run),
         CASE(layers_that_are_gone_are_an_error),
+        CASE(a_file_that_is_compared_whole_has_its_name),
+        CASE(where_the_layer_is_gone_the_whole_has_no_name),
+        CASE(notes_say_what_is_known_of_the_run),
         CASE(a_step_without_a_trace_says_so),
     };
     return UNIT_RUN("cmd_looked_at", tests);
