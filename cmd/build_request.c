@@ -1,4 +1,7 @@
 #include "cmd/build_request.h"
+
+#include "base/log.h"
+#include "cmd/call.h"
 #include "cmd/config.h"
 #include "cmd/csv.h"
 #include "cmd/stdin_source.h"
@@ -381,4 +384,17 @@ int build_request_make(const struct session *s, const struct options *o, struct 
     *ret = r;
     r = (struct build_request){ .outputs.v = NULL };
     return 0;
+}
+
+int build_request_make_dry(const struct session *s, const struct options *o,
+                           struct build_request *ret, struct err *err)
+{
+    struct call call = { .method = CALL_BUILD };
+    if (option_on(o, "debug"))
+        log_set_level(LOG_DEBUG);
+    if (call_parse(o, &call, err) < 0)
+        return err->code;
+    if (call.method != CALL_BUILD)
+        return err_set(err, ERR_USAGE, "--call and --check are for 'shale build'");
+    return build_request_make(s, o, ret, err);
 }

@@ -30,5 +30,9 @@ extern const struct option_spec build_specs[];
  */
 int build_request_make(const struct session *s, const struct options *o, struct build_request *ret,
                        struct err *err);
+/* The same for a command that builds nothing: --call and --check are refused. With --debug the log
+ * says so from here on. */
+int build_request_make_dry(const struct session *s, const struct options *o,
+                           struct build_request *ret, struct err *err);
 
 #endif

@@ -1,8 +1,6 @@
 /* `shale plan`: what `shale build` would do, without doing it. */
-#include "base/log.h"
 #include "cmd/build_fail.h"
 #include "cmd/build_request.h"
-#include "cmd/call.h"
 #include "cmd/command.h"
 #include "cmd/exit_status.h"
 #include "cmd/step_table.h"
@@ -94,12 +92,7 @@ static int run(struct session *s, const struct options *o)
 {
     struct err err = ERR_INIT;
     AUTO(build_request_release) struct build_request r = { .outputs.v = NULL };
-    struct call call = { .method = CALL_BUILD };
-    if (option_on(o, "debug"))
-        log_set_level(LOG_DEBUG);
-    if (call_parse(o, &call, &err) == 0 && call.method != CALL_BUILD)
-        err_set(&err, ERR_USAGE, "--call and --check are for 'shale build'");
-    if (err.code != ERR_NONE || build_request_make(s, o, &r, &err) < 0)
+    if (build_request_make_dry(s, o, &r, &err) < 0)
         return build_fail_early(&command_plan, s, &err);
     return plan(s, o, &r.build);
 }

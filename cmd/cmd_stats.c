@@ -21,11 +21,15 @@ static const struct known {
     { "trace.missed", "missed", "steps of which observations were known and did not hold", false },
     { "trace.failed", "failed", "runs that could not be observed to their end and ran again",
       false },
-    { "trace.wide", "skipped", "steps no longer observed, as they read nearly everything", false },
+    { "trace.wide", "skipped",
+      "steps not observed, as they read nearly everything or ask very much", false },
     { "trace.verified", "verified", "reused steps that were run all the same, to compare", false },
     { "trace.not_reproducible", "not reproducible", "steps of which two runs alike differ", false },
     { "trace.another", "outdated", "reused results that running the step no longer gives", false },
-    { "trace.unsound", "unsound", "reused results that were wrong: please report them", false },
+    { "trace.fails", "fails now", "reused steps that failed when they were run all the same",
+      false },
+    { "trace.unsound", "unsound", "reused results that were others, with no network to blame",
+      false },
 };
 
 struct counts {
@@ -89,7 +93,7 @@ static void print_table(const struct counts *c)
 
 static void print_json(const struct counts *c)
 {
-    json_auto_t *o = json_object();
+    json_auto_t *o = json_pack("{s:i}", "version", 1);
     AUTO(buf_release) struct buf b = BUF_INIT;
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         json_object_set_new(o, known[i].name, json_integer((json_int_t)c->v[i]));
