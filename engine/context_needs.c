@@ -2,7 +2,7 @@
 #include "engine/context_places_internal.h"
 
 #include "base/fs.h"
-#include "cache/questions.h"
+#include "cache/question_blobs.h"
 #include "engine/contexts.h"
 #include "store/blob.h"
 #include "store/trace.h"
@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUESTIONS_BYTES_MAX (1u << 30)
 #define LAYERS_BYTES_MAX (1u << 20)
 
 /* What a RUN was seen to look at. */
@@ -30,12 +29,10 @@ static int load_looks(struct store *s, const struct step_report *r, struct looks
                       struct err *err)
 {
     struct trace t;
-    AUTO(buf_release) struct buf bytes = BUF_INIT;
     struct err none = ERR_INIT;
-    if (trace_of_key(s, &r->key, &t, err) < 0 ||
-        blob_read(s, &t.questions, QUESTIONS_BYTES_MAX, &bytes, err) < 0)
+    if (trace_of_key(s, &r->key, &t, err) < 0)
         return err->code;
-    ret->questions = questions_open(bytes.data, bytes.len, err);
+    ret->questions = questions_load(s, &t.questions, err);
     if (ret->questions == NULL)
         return err->code;
     if (!digest_is_zero(&t.layers.d))

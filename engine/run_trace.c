@@ -7,14 +7,13 @@
 #include "cache/question_blobs.h"
 #include "engine/engine_internal.h"
 #include "engine/step_run_internal.h"
+#include "engine/trace_pays.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define IDS_MAX (1u << 20)  /* bytes of a list of listings' ids */
-#define NAMES_SHOWN 3       /* of changed files that were not read */
-#define WIDE_RUNS 3         /* runs in a row that read nearly everything: it is given up */
-#define DULL_REQUESTS 50000 /* of a run: that many cost seconds */
-#define LOOK_AGAIN 20       /* of what was given up, each so many-th run is observed */
+#define IDS_MAX (1u << 20) /* bytes of a list of listings' ids */
+#define NAMES_SHOWN 3      /* of changed files that were not read */
+#define LOOK_AGAIN 20      /* of what was given up, each so many-th run is observed */
 
 void run_trace_release(struct run_trace *t)
 {
@@ -481,9 +480,7 @@ static bool is_worth_it(struct step *s)
     struct trace_run known = { 0 };
     struct err ignored = ERR_INIT;
     trace_run_get(store, &now->run, &known, &ignored);
-    bool dull = known.wide >= WIDE_RUNS ||
-                (known.requests > DULL_REQUESTS && known.hits == 0 && known.traced >= WIDE_RUNS);
-    if (!dull || known.untraced + 1 >= LOOK_AGAIN)
+    if (trace_pays(&known) == TRACE_PAYS || known.untraced + 1 >= LOOK_AGAIN)
         return true;
     known.untraced++;
     trace_run_put(store, &now->run, &known, &ignored);
