@@ -408,7 +408,8 @@ static void what_is_as_it_was_keeps_its_time(void **state)
     struct listing *before =
         LISTING(at_time(a_dir("d"), 10), at_time(a_file("d/same", "s"), 11),
                 at_time(a_file("d/edited", "e"), 12), at_time(mode, 13), at_time(owner, 14),
-                at_time(a_link("d/link", "same"), 15), at_time(a_link("d/other", "same"), 16));
+                at_time(a_link("d/link", "same"), 15), at_time(a_link("d/other", "same"), 16),
+                at_time(a_file("d/later", "l"), 17));
     mode.mode = 0600;
     owner.uid = 1;
     put_at(p, a_dir("d"), "", 100);
@@ -416,11 +417,13 @@ static void what_is_as_it_was_keeps_its_time(void **state)
     put_at(p, a_file("d/edited", "E"), "E", 102);
     put_at(p, mode, "m", 103);
     put_at(p, owner, "o", 104);
-    put_at(p, a_link("d/link", "same"), "", 105);
+    put_at(p, a_link("d/link", "same"), "", 101);
+    put_at(p, a_file("d/later", "l"), "l", 103); /* newer than what was edited: so it stays */
     put_at(p, a_link("d/other", "edited"), "", 106);
     plan_keep_times(p->plan, before);
     const struct listing *l = make(p);
     assert_time(l, "d", 10);
+    assert_time(l, "d/later", 103);
     assert_time(l, "d/same", 11);
     assert_time(l, "d/edited", 102);
     assert_time(l, "d/mode", 103);
@@ -443,7 +446,7 @@ static void a_directory_keeps_its_time_with_its_names(void **state)
     put_at(p, a_file("added/deep/f", "f"), "f", 102);
     put_at(p, a_file("added/new", "n"), "n", 103);
     put_at(p, a_dir("gone"), "", 104);
-    put_at(p, a_file("gone/f", "f"), "f", 105);
+    put_at(p, a_file("gone/f", "f"), "f", 102);
     put_at(p, a_dir("turned"), "", 106);
     put_at(p, a_link("turned/f", "g"), "", 107);
     plan_keep_times(p->plan, before);

@@ -124,7 +124,7 @@ static struct cache_key key_of(struct stage_of_one *x, const char *spec)
     assert_ok(TARGETS(x, spec), &x->err);
     assert_ok(run_mounts_open(&x->mounts, &x->err), &x->err);
     AUTO(key_free) struct key *k = key_new("test");
-    run_mounts_key(&x->mounts, k);
+    run_mounts_key(&x->mounts, false, k);
     key_end(k, &ret, NULL);
     return ret;
 }
