@@ -231,7 +231,8 @@ add('copied_with_link', 'cat a.txt; ls data', layers=['COPY --link app /app', 'W
 add('copied_one_by_one', 'cat a.txt', layers=['COPY app/a.txt app/mod.py /app/', 'COPY app/data /app/data', 'WORKDIR /app'])
 add('step_between', 'cat between b.txt; ls data', layers=['COPY app /app', 'WORKDIR /app', 'RUN cat a.txt >between', 'COPY root /'])
 add('removed_between', 'ls; ls old; cat a.txt', layers=['COPY app /app', 'WORKDIR /app', 'RUN rm -rf old && mkdir old', 'COPY root /'])
-add('made_below', 'cat a.txt data/1.txt; ls data hard', layers=['RUN mkdir -p /app/data /app/hard && echo 0 >/app/data/0.txt', *LAYERS])
+# no edit makes many/0 anything but a directory: a COPY could not put that over one
+add('made_below', 'cat a.txt many/0/f0.txt; ls many/0 hard', layers=['RUN mkdir -p /app/many/0 /app/hard && echo 0 >/app/many/0/below', *LAYERS])
 add('argument', 'echo $WHAT; cat b.txt', before=['ARG WHAT=one'])
 add('bust_by_file', 'echo fetched', layers=['COPY bust.txt /bust.txt'], bust='bust.txt')
 add('bust_above_others', 'cat /app/a.txt', before=['COPY bust.txt /bust.txt'], bust='bust.txt')

@@ -37,6 +37,7 @@ NEUTRAL = {'times', 'outside'}
 KNOWN = {'cached', 'reused'}
 HANGS = 600  # seconds after which a build is given up
 END = 'END_OF_COMMAND'
+FAILED = '------\n > '  # before what a build that fails has to say
 
 Step = collections.namedtuple('Step', 'answer gave note')
 
@@ -86,7 +87,7 @@ class Store:
             f.write(case.text(commands))
         r = self.call('build', '--progress=plain', '--load=false', '--no-durable', '-t', 't', '-f', file, *flags, case.context)
         if r.returncode:
-            raise Broken(f'{case.name}: status {r.returncode}: {r.stderr[-3000:]}')
+            raise Broken(f'{case.name}: status {r.returncode}: {r.stderr[max(r.stderr.rfind(FAILED), 0):]}')
         said = self.call('explain', '--json', '--context', case.context)
         steps = {s['stage']: s for s in json.loads(said.stdout)['steps'] if s['instruction'].startswith('RUN') and END in s['instruction']}
         if sorted(steps) != sorted(c.name for c in commands):
