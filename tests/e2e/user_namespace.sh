@@ -267,3 +267,29 @@ t_a_build_that_is_stopped_leaves_nothing() {
         case $({ tr '\0' ' ' <"$pid/cmdline"; } 2>/dev/null) in *"sleep 1000.4321"*) fail "the command goes on" ;; esac
     done
 }
+
+t_steps_are_observed_there_too() {
+    own_base
+    mkdir -p ctx/src
+    echo dep >ctx/deps
+    echo 1 >ctx/src/a
+    dockerfile <<'END'
+FROM own:1
+WORKDIR /app
+COPY . .
+RUN cat deps > /installed; [ ! -e lock ] || cat lock >> /installed
+END
+    built_in plain
+    echo 2 >ctx/src/a
+    built_in plain -t t
+    reused 'RUN cat deps'
+    touch ctx/lock
+    built_in plain
+    ran 'RUN cat deps'
+    eq 'looked for lock, which is there now' "$(why 'RUN cat deps')"
+    echo dep2 >ctx/deps
+    built_in own_pids -t t
+    ran 'RUN cat deps'
+    eq 'read deps, which changed' "$(why 'RUN cat deps')"
+    eq dep2 "$(inside cat /installed)"
+}
