@@ -253,15 +253,7 @@ static int put_reuse(struct db *ix, void *arg, struct err *err)
         return 0; /* the record is the one that the run made */
     if (note_reuse(ix, x, err) < 0)
         return err->code;
-    return x->record != NULL ? record_put_row(ix, x->record, err) : 0;
-}
-
-int trace_reused(struct store *s, const struct trace *t, const struct cache_key *key,
-                 struct err *err)
-{
-    struct reuse x = { .t = t, .key = key };
-
-    return db_write(s->db, false, put_reuse, &x, err);
+    return record_put_row(ix, x->record, err);
 }
 
 int trace_reused_record(struct store *s, const struct trace *t, const struct record *r,

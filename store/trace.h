@@ -46,18 +46,13 @@ int trace_sets(struct store *s, const struct digest *run, struct trace **ret, si
 int trace_find(struct store *s, const struct digest *run, const struct blob_id *questions,
                const struct digest *answers, struct trace *ret, struct err *err);
 /* The trace whose run made the record of this key, or of the record that it was reused from
- * (trace_reused); ERR_NOT_FOUND. */
+ * (trace_reused_record); ERR_NOT_FOUND. */
 int trace_of_key(struct store *s, const struct cache_key *key, struct trace *ret, struct err *err);
 /*
- * A hit: counts it, and notes that the record of key holds what t's run made. Not synced, but a
- * record that is put afterwards is on the disk no earlier than this. ERR_NOT_FOUND: the trace was
- * dropped meanwhile, and its result is not to be used.
- */
-int trace_reused(struct store *s, const struct trace *t, const struct cache_key *key,
-                 struct err *err);
-/*
- * The same, and puts the record, in one transaction: nobody can drop the trace in between and miss
- * the record. Not synced: who loses it asks the trace again.
+ * A hit: counts it, notes that the record r holds what t's run made, and puts r, in one
+ * transaction: nobody can drop the trace in between and miss the record. Not synced: who loses it
+ * asks the trace again. ERR_NOT_FOUND: the trace was dropped meanwhile, and its result is not to be
+ * used.
  */
 int trace_reused_record(struct store *s, const struct trace *t, const struct record *r,
                         struct err *err);

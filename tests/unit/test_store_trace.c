@@ -4,6 +4,15 @@
 #include "store/trace.h"
 #include <pthread.h>
 
+/* A hit, and the record that it is noted with. */
+static int reuse(struct store *s, const struct trace *t, const struct cache_key *key,
+                 struct err *err)
+{
+    const struct record r = { .key = *key };
+
+    return trace_reused_record(s, t, &r, err);
+}
+
 static struct digest a_digest(const char *kind, unsigned i)
 {
     struct digest d;
@@ -139,7 +148,7 @@ static void use(struct scratch *x, unsigned run, unsigned set, unsigned answers)
 {
     struct trace t = a_trace(run, set, answers);
 
-    assert_ok(trace_reused(x->store, &t, &t.key, &x->err), &x->err);
+    assert_ok(reuse(x->store, &t, &t.key, &x->err), &x->err);
 }
 
 static void sets_come_in_the_order_of_their_last_use(void **state)
@@ -206,8 +215,8 @@ static void a_hit_is_counted_and_leads_from_the_new_record_to_its_trace(void **s
 
     t.used_s = 5;
     assert_ok(trace_put(x->store, &t, &x->err), &x->err);
-    assert_ok(trace_reused(x->store, &t, &key, &x->err), &x->err);
-    assert_ok(trace_reused(x->store, &t, &key, &x->err), &x->err);
+    assert_ok(reuse(x->store, &t, &key, &x->err), &x->err);
+    assert_ok(reuse(x->store, &t, &key, &x->err), &x->err);
     assert_ok(trace_of_key(x->store, &key, &got, &x->err), &x->err);
     assert_true(digest_eq(&got.run, &t.run) && digest_eq(&got.key.d, &t.key.d));
     assert_int_equal(got.hits, 2);
@@ -225,7 +234,7 @@ static void the_record_that_a_run_made_is_no_reused_one(void **state)
     assert_int_equal(ask_db(x, "SELECT count(*) FROM trace_reuses"), 0);
     put(x, 2, 1, 1);
     struct trace other = a_trace(2, 1, 1);
-    assert_ok(trace_reused(x->store, &other, &t.key, &x->err), &x->err);
+    assert_ok(reuse(x->store, &other, &t.key, &x->err), &x->err);
     assert_int_equal(ask_db(x, "SELECT count(*) FROM trace_reuses"), 1);
     put(x, 1, 1, 1); /* run again after all */
     assert_int_equal(ask_db(x, "SELECT count(*) FROM trace_reuses"), 0);
@@ -240,7 +249,7 @@ static void a_trace_that_is_gone_is_not_reused(void **state)
 
     put(x, 1, 1, 1);
     assert_ok(trace_drop(x->store, &t.run, &n, &x->err), &x->err);
-    assert_int_equal(trace_reused(x->store, &t, &key, &x->err), ERR_NOT_FOUND);
+    assert_int_equal(reuse(x->store, &t, &key, &x->err), ERR_NOT_FOUND);
     assert_int_equal(ask_db(x, "SELECT count(*) FROM trace_reuses"), 0);
 }
 
@@ -253,7 +262,7 @@ static void a_hit_marks_the_blobs_of_its_trace_as_used(void **state)
     assert_ok(blob_put(x->store, "each", 4, &t.each, &x->err), &x->err);
     assert_ok(trace_put(x->store, &t, &x->err), &x->err);
     long long before = ask_db(x, "SELECT max(used) FROM blobs");
-    assert_ok(trace_reused(x->store, &t, &t.key, &x->err), &x->err);
+    assert_ok(reuse(x->store, &t, &t.key, &x->err), &x->err);
     assert_true(ask_db(x, "SELECT min(used) FROM blobs") > before);
 }
 
@@ -320,7 +329,7 @@ static void dropping_a_run_takes_what_was_reused_and_leaves_what_was_made(void *
     put(x, 2, 1, 1);
     put_record(x, &t.key);
     for (size_t i = 0; i < 3; i++) {
-        assert_ok(trace_reused(x->store, i < 2 ? &t : &other, &reused[i], &x->err), &x->err);
+        assert_ok(reuse(x->store, i < 2 ? &t : &other, &reused[i], &x->err), &x->err);
         put_record(x, &reused[i]);
     }
     assert_ok(trace_drop(x->store, &t.run, &n, &x->err), &x->err);
@@ -346,7 +355,7 @@ static void what_was_reused_from_a_trace_that_went_goes_too(void **state)
     size_t n = 0;
 
     put(x, 1, 0, 0);
-    assert_ok(trace_reused(x->store, &t, &key, &x->err), &x->err);
+    assert_ok(reuse(x->store, &t, &key, &x->err), &x->err);
     put_record(x, &key);
     for (unsigned set = 1; set <= TRACE_SETS_MAX; set++)
         put(x, 1, set, 0);
@@ -455,7 +464,7 @@ static void *work(void *arg)
         size_t n = 0;
         if (trace_put(w->store, &own, &err) < 0 || trace_put(w->store, &shared, &err) < 0 ||
             trace_find(w->store, &shared.run, &shared.questions, &shared.answers, &got, &err) < 0 ||
-            trace_reused(w->store, &shared, &own.key, &err) < 0 ||
+            reuse(w->store, &shared, &own.key, &err) < 0 ||
             trace_sets(w->store, &shared.run, &sets, &n, &err) < 0 || n == 0 || n > 4 ||
             trace_run_put(w->store, &shared.run, &r, &err) < 0 ||
             trace_run_get(w->store, &shared.run, &r, &err) < 0 ||
