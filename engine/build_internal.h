@@ -214,6 +214,13 @@ struct step {
     struct step_report *report; /* of its stage; set by step_do */
     struct buf fields;          /* the key's text; set and released by step_do */
 };
+/* What becomes of an answer that came of observations. */
+enum settled {
+    SETTLED_HOLDS,
+    SETTLED_OTHER, /* the step was made after all, and gave another layer: it is in the answer now
+                    */
+    SETTLED_GONE,  /* found wrong by another build meanwhile; nothing was made */
+};
 /* What is known of a step beyond its key; each may be NULL. */
 struct step_ops {
     const char *kind; /* of the key */
@@ -230,12 +237,8 @@ struct step_ops {
      * why not.
      */
     bool (*reuse)(struct step *s, struct answer *ret);
-    /*
-     * What is due for such an answer before it is used, not in a plan; the record included.
-     * *ret_holds false: the step was made after all, which gave another layer; it is then in
-     * a->layer. ERR_NOT_FOUND: it is not to be used, and the step is to be made.
-     */
-    int (*settle)(struct step *s, struct answer *a, bool *ret_holds, struct err *err);
+    /* What is due for such an answer before it is used, not in a plan; the record included. */
+    int (*settle)(struct step *s, struct answer *a, enum settled *ret, struct err *err);
     /* A plan: what would go wrong before the step begins. */
     int (*check)(struct step *s, struct err *err);
     /* skip_docs.h: whether all changes are documentation, and where the files went ("" is the

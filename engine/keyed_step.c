@@ -245,16 +245,17 @@ static int settle_reused(struct step *s, struct answer *a, struct err *err)
 {
     struct build *b = s->st->b;
     int64_t started = clock_mono_ms();
-    bool holds = true;
-    int rc = b->is_dry ? 0 : s->ops->settle(s, a, &holds, err);
-    if (rc == ERR_NOT_FOUND) {
-        err_clear(err);
+    enum settled how = SETTLED_HOLDS;
+    int rc = b->is_dry ? 0 : s->ops->settle(s, a, &how, err);
+    if (rc == 0 && how == SETTLED_GONE) {
         mem_free(TAKE(s->report->reused));
         return make(s, err);
     }
-    if (rc == 0 && !holds)
+    if (rc == 0 && how == SETTLED_OTHER)
         rc = take_other(s, a, started, err);
-    if (rc < 0 || !holds) {
+    if (rc < 0)
+        s->report->answer = STEP_FAILED;
+    if (rc < 0 || how == SETTLED_OTHER) {
         vertex_close(b->e, s->vertex, rc, started, err);
         return rc < 0 ? blame(b, s->i, s->vertex, err) : 0;
     }

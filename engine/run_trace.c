@@ -57,8 +57,7 @@ static void add_soft(struct run_trace *t, const struct soft *x)
 {
     t->soft = mem_grow(t->soft, t->n + 1, sizeof(*t->soft));
     t->soft[t->n] = *x;
-    t->soft[t->n].n_files = count_files(x->listing);
-    t->n_files += t->soft[t->n].n_files;
+    t->n_files += count_files(x->listing);
     t->n++;
 }
 
@@ -356,7 +355,6 @@ static bool use_trace(struct step *s, const struct trace *t, struct answer *ret)
         !digest_eq(&ret->layer->diff_id.d, &t->layer.d))
         return false; /* gone, or of another run that may have looked at other things */
     r->trace.used = *t;
-    r->trace.has_used = true;
     s->report->reused = describe(s, t);
     return true;
 }

@@ -26,7 +26,6 @@ struct soft {
     const struct layer *layer; /* below the step; NULL: of a mount */
     size_t below, mount;       /* index in the state's layers; else in the mounts */
     bool is_fresh;             /* no other RUN stands between it and the step */
-    size_t n_files;
 };
 
 struct run_trace {
@@ -37,12 +36,10 @@ struct run_trace {
     const struct listing **listings; /* of soft */
     size_t n_files;
     struct trace used; /* by the answer */
-    bool has_used;
 };
 void run_trace_release(struct run_trace *t);
-/* Whether a layer of the state, or a mount, is soft. */
+/* Whether a layer of the state is soft. */
 bool run_trace_has_layer(const struct run_trace *t, size_t below);
-bool run_trace_has_mount(const struct run_trace *t, size_t mount);
 
 /*
  * step_ops.reuse of RUN: the result of an earlier run whose observations hold, with what is said of
@@ -74,6 +71,6 @@ int run_trace_questions(struct step *s, const struct observer *o, struct buf *re
 void run_trace_count(struct step *s, const char *counter, uint64_t n);
 
 /* run_verify.c: step_ops.settle of RUN. */
-int run_settle(struct step *s, struct answer *a, bool *ret_holds, struct err *err);
+int run_settle(struct step *s, struct answer *a, enum settled *ret, struct err *err);
 
 #endif

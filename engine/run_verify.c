@@ -2,10 +2,10 @@
  * What becomes of an answer that came of observations: it is counted, and, when the options ask for
  * it, the step is run all the same and compared.
  *
- * The first run is observed. When it gives the same files and asks nothing that the earlier run did
- * not ask, the answer is verified. Else a second run, which is not observed, judges: where the two
- * runs give the same and the answer is another, the observations were wrong; where they differ
- * among themselves the step is not reproducible, and no cache can be blamed.
+ * The first run is observed. When it gives the same files the answer is verified; what it asked
+ * beyond the earlier run is kept too. Else a second run, which is not observed, judges: where the
+ * two give the same, something else than files has changed, or the observations were wrong; where
+ * they differ among themselves the step is not reproducible, and no cache can be blamed.
  */
 #include "engine/run_trace.h"
 
@@ -192,25 +192,35 @@ static void tell(struct step *s, enum verdict v, const struct err *why)
         condemn(s, v);
 }
 
-/* True: the answer holds. */
-static bool verify(struct step *s, struct answer *a, struct err *err)
+/* What the command itself has nothing to do with is no verdict; the answer is as good as before. */
+static int not_compared(struct step *s, struct err *err)
+{
+    if (err->code == ERR_CANCELLED || s->st->b->context_changed)
+        return err->code;
+    vertex_note(s->st->b->e, s->vertex, "cannot be run again to compare: %s", err->msg);
+    err_clear(err);
+    return 0;
+}
+
+static int verify(struct step *s, struct answer *a, enum settled *ret, struct err *err)
 {
     struct run *r = s->arg;
     struct comparison c = { .expected = a->layer };
-    const struct layer *ret = NULL;
+    const struct layer *last = NULL;
     r->comparison = &c;
-    int rc = run_prepared_as(s, run_both, &ret, err);
+    int rc = run_prepared_as(s, run_both, &last, err);
     enum verdict v = rc < 0 ? FAILS : judge(r);
     r->comparison = NULL;
-    if (rc < 0 && rc != ERR_STEP) /* interrupted, or what has nothing to do with the command */
-        return true;
+    if (rc < 0 && rc != ERR_STEP)
+        return not_compared(s, err);
     tell(s, v, err);
     err_clear(err);
     if (v != ANOTHER && v != UNSOUND)
-        return true;
+        return 0;
     build_pack(s->st, c.first);
     a->layer = c.first;
-    return false;
+    *ret = SETTLED_OTHER;
+    return 0;
 }
 
 static bool is_sampled(const struct step *s)
@@ -254,15 +264,19 @@ static int keep_reused(struct step *s, const struct answer *a, struct err *err)
     return trace_reused_record(store, &t->used, &r, err);
 }
 
-int run_settle(struct step *s, struct answer *a, bool *ret_holds, struct err *err)
+/* A step is prepared once: what was compared is not made again. */
+int run_settle(struct step *s, struct answer *a, enum settled *ret, struct err *err)
 {
     struct err kept = ERR_INIT;
-    *ret_holds = !is_sampled(s) || verify(s, a, err);
-    if (err->code != ERR_NONE || !*ret_holds)
+    bool compares = is_sampled(s);
+    *ret = SETTLED_HOLDS;
+    if (compares && (verify(s, a, ret, err) < 0 || *ret == SETTLED_OTHER))
         return err->code;
     int rc = keep_reused(s, a, &kept);
-    if (rc == ERR_NOT_FOUND) /* found wrong by somebody else meanwhile */
-        return err_copy(err, &kept);
+    if (rc == ERR_NOT_FOUND && !compares) {
+        *ret = SETTLED_GONE;
+        return 0;
+    }
     if (rc < 0)
         log_debug("trace", "a result that was used again has no record: %s", kept.msg);
     count_hit(s, a);

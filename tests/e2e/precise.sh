@@ -431,6 +431,22 @@ END
     reused 'RUN --mount'
 }
 
+t_what_cannot_be_run_to_compare_is_told_and_stands() {
+    mkdir ctx/src
+    echo 1 >ctx/src/a
+    printf s >"$W/secret"
+    dockerfile <<'END'
+FROM base:1
+COPY . /w
+RUN --mount=type=bind,target=/ctx --mount=type=tmpfs,target=/t --mount=type=secret,id=s,required=true cat /run/secrets/s
+END
+    build --secret id=s,src="$W/secret"
+    echo 2 >ctx/src/a
+    build --trace=verify
+    has log 'cannot be run again to compare: secret s: not found'
+    reused 'RUN --mount'
+}
+
 t_a_sample_compares_as_often_as_it_says() {
     service
     sed -i 's/; head.*//' ctx/Dockerfile
