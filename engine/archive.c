@@ -14,77 +14,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void image_parts_release(struct image_parts *p)
-{
-    mem_free(p->blobs);
-    manifest_release(&p->manifest);
-    buf_release(&p->manifest_text);
-    buf_release(&p->config_text);
-    buf_release(&p->index_text);
-    buf_release(&p->docker_text);
-}
-
-/* Layers: their blobs in the wanted encoding, made side by side where they are not there yet. */
-
-struct blob_job {
-    struct store *store;
-    const struct diff_id *diff;
-    const enum compression *want;
-    struct layer_blob *ret;
-};
-
-static int blob_job(void *arg, struct err *err)
-{
-    struct blob_job *j = arg;
-    const struct layer *l = layer_get(j->store, j->diff, err);
-    return l == NULL ? err->code : layer_blob(j->store, l, j->want, j->ret, err);
-}
-
-static int get_blobs(struct engine *e, const struct image_config *c, const enum compression *want,
-                     struct image_parts *p, struct err *err)
-{
-    p->n_blobs = c->n_layers;
-    p->blobs = mem_calloc(c->n_layers + 1, sizeof(*p->blobs));
-    AUTO(mem_free) struct blob_job *jobs = mem_calloc(c->n_layers + 1, sizeof(*jobs));
-    AUTO(group_free) struct group *g = group_new(e->pool);
-    for (size_t i = 0; i < c->n_layers; i++) {
-        jobs[i] = (struct blob_job){
-            .store = e->store, .diff = &c->layers[i], .want = want, .ret = &p->blobs[i]
-        };
-        group_run(g, blob_job, &jobs[i]);
-    }
-    return group_wait(g, err);
-}
-
-static void set_config(struct manifest *m, const struct blob_id *id, uint64_t size)
-{
-    m->config.media_type = str_dup(MEDIA_OCI_CONFIG);
-    m->config.id = *id;
-    m->config.size = size;
-}
-
-static void write_manifest(struct image_parts *p, const struct blob_id *config_id)
-{
-    p->manifest.kind = DOC_OCI_MANIFEST;
-    set_config(&p->manifest, config_id, p->config_text.len);
-    for (size_t i = 0; i < p->n_blobs; i++)
-        manifest_add_layer(&p->manifest, layer_media_type(p->blobs[i].compression, false),
-                           &p->blobs[i].id, p->blobs[i].size);
-    manifest_write(&p->manifest, &p->manifest_text);
-    digest_of(p->manifest_text.data, p->manifest_text.len, &p->manifest_id.d);
-}
-
-static void add_index_entry(struct index *x, const struct image_parts *p,
-                            const struct image_config *c, const char *name)
+static void add_index_entry(struct index *x, const struct descriptor *top, const char *name)
 {
     x->manifests = mem_grow(x->manifests, x->n_manifests + 1, sizeof(*x->manifests));
     struct descriptor *d = &x->manifests[x->n_manifests++];
-    memset(d, 0, sizeof(*d));
-    d->media_type = str_dup(doc_media_type(DOC_OCI_MANIFEST));
-    d->id = p->manifest_id;
-    d->size = p->manifest_text.len;
-    d->has_platform = true;
-    d->platform = c->platform;
+    *d = (struct descriptor){ .media_type = str_dup(top->media_type),
+                              .id = top->id,
+                              .size = top->size,
+                              .has_platform = top->has_platform,
+                              .platform = top->platform };
     if (name == NULL)
         return;
     const char *colon = strrchr(name, ':');
@@ -92,15 +30,16 @@ static void add_index_entry(struct index *x, const struct image_parts *p,
                                "org.opencontainers.image.ref.name", colon ? colon + 1 : name);
 }
 
-static void write_index(struct image_parts *p, const struct image_config *c,
-                        const struct strv *names)
+/* index.json: which names stand for what. */
+static void write_layout_index(const struct image_docs *d, const struct strv *names,
+                               struct buf *ret)
 {
     AUTO(index_release) struct index x = { .kind = DOC_OCI_INDEX };
     for (size_t i = 0; i < names->n; i++)
-        add_index_entry(&x, p, c, names->v[i]);
+        add_index_entry(&x, &d->top, names->v[i]);
     if (names->n == 0)
-        add_index_entry(&x, p, c, NULL);
-    index_write(&x, &p->index_text);
+        add_index_entry(&x, &d->top, NULL);
+    index_write(&x, ret);
 }
 
 void archive_docker_manifest(const char *config, const struct strv *names,
@@ -123,28 +62,13 @@ void archive_docker_manifest(const char *config, const struct strv *names,
     json_write(all, ret);
 }
 
-static void write_docker(struct image_parts *p, const struct blob_id *config_id,
-                         const struct strv *names)
+static void write_docker(const struct image_doc *d, const struct strv *names, struct buf *ret)
 {
-    AUTO(mem_free) char *config = str_printf("blobs/sha256/%s", DIGEST_HEX(&config_id->d));
+    AUTO(mem_free) char *config = str_printf("blobs/sha256/%s", DIGEST_HEX(&d->config_id.d));
     AUTO(strv_release) struct strv layers = STRV_INIT;
-    for (size_t i = 0; i < p->n_blobs; i++)
-        strv_addf(&layers, "blobs/sha256/%s", DIGEST_HEX(&p->blobs[i].id.d));
-    archive_docker_manifest(config, names, &layers, &p->docker_text);
-}
-
-int image_parts_make(struct engine *e, const struct blob_id *config_id,
-                     const struct image_config *config, const struct archive_options *o,
-                     struct image_parts *ret, struct err *err)
-{
-    if (get_blobs(e, config, o->compression, ret, err) < 0 ||
-        blob_read(e->store, config_id, MANIFEST_MAX, &ret->config_text, err) < 0)
-        return err->code;
-    write_manifest(ret, config_id);
-    write_index(ret, config, o->names);
-    if (o->docker)
-        write_docker(ret, config_id, o->names);
-    return 0;
+    for (size_t i = 0; i < d->n_blobs; i++)
+        strv_addf(&layers, "blobs/sha256/%s", DIGEST_HEX(&d->blobs[i].id.d));
+    archive_docker_manifest(config, names, &layers, ret);
 }
 
 /* Members, in a tar or a directory. */
@@ -215,70 +139,62 @@ static int put_blob(struct archive_out *o, const struct blob_id *id, uint64_t si
     return from == NULL ? err->code : archive_put_stream(o, path, from, size, err);
 }
 
-static int put_parts(struct archive_out *o, const struct image_parts *p,
-                     const struct blob_id *config_id, const bool *has, struct err *err)
+static int put_image(struct archive_out *o, const struct image_doc *d, const bool *has,
+                     struct err *err)
 {
-    struct buf layout = BUF_INIT;
-    AUTO(mem_free) char *config = str_printf("blobs/sha256/%s", DIGEST_HEX(&config_id->d));
-    AUTO(mem_free) char *manifest = str_printf("blobs/sha256/%s", DIGEST_HEX(&p->manifest_id.d));
-    if (put_dir(o, "blobs", err) < 0 || put_dir(o, "blobs/sha256", err) < 0)
-        return err->code;
-    for (size_t i = 0; i < p->n_blobs; i++)
-        if ((has == NULL || !has[i]) && put_blob(o, &p->blobs[i].id, p->blobs[i].size, err) < 0)
+    AUTO(mem_free) char *config = str_printf("blobs/sha256/%s", DIGEST_HEX(&d->config_id.d));
+    AUTO(mem_free) char *manifest = str_printf("blobs/sha256/%s", DIGEST_HEX(&d->manifest_id.d));
+    for (size_t i = 0; i < d->n_blobs; i++)
+        if ((has == NULL || !has[i]) && put_blob(o, &d->blobs[i].id, d->blobs[i].size, err) < 0)
             return err_wrap(err, "layer %zu", i);
-    if (archive_put_text(o, config, &p->config_text, err) < 0 ||
-        archive_put_text(o, manifest, &p->manifest_text, err) < 0 ||
-        archive_put_text(o, "index.json", &p->index_text, err) < 0)
+    if (archive_put_text(o, config, &d->config_text, err) < 0)
         return err->code;
-    if (p->docker_text.len > 0 && archive_put_text(o, "manifest.json", &p->docker_text, err) < 0)
-        return err->code;
-    buf_adds(&layout, "{\"imageLayoutVersion\":\"1.0.0\"}");
-    int rc = archive_put_text(o, "oci-layout", &layout, err);
-    buf_release(&layout);
-    return rc;
+    return archive_put_text(o, manifest, &d->manifest_text, err);
 }
 
-int archive_write_parts(struct engine *e, const struct image_parts *p,
-                        const struct blob_id *config_id, const bool *has, struct sink *to,
-                        struct err *err)
+static int put_docs(struct archive_out *o, const struct image_docs *d,
+                    const struct archive_options *how, struct err *err)
+{
+    AUTO(buf_release) struct buf layout = BUF_INIT;
+    AUTO(buf_release) struct buf index = BUF_INIT;
+    AUTO(buf_release) struct buf docker = BUF_INIT;
+    if (put_dir(o, "blobs", err) < 0 || put_dir(o, "blobs/sha256", err) < 0)
+        return err->code;
+    for (size_t i = 0; i < d->n_images; i++)
+        if (put_image(o, &d->images[i], how->has, err) < 0)
+            return err->code;
+    write_layout_index(d, how->names, &index);
+    if (archive_put_text(o, "index.json", &index, err) < 0)
+        return err->code;
+    if (how->docker) {
+        write_docker(&d->images[0], how->names, &docker);
+        if (archive_put_text(o, "manifest.json", &docker, err) < 0)
+            return err->code;
+    }
+    buf_adds(&layout, "{\"imageLayoutVersion\":\"1.0.0\"}");
+    return archive_put_text(o, "oci-layout", &layout, err);
+}
+
+int archive_write(struct engine *e, const struct image_docs *d, const struct archive_options *o,
+                  struct sink *to, struct err *err)
 {
     AUTO(tar_writer_free) struct tar_writer *tar = tar_writer_new(to, err);
     if (tar == NULL)
         return err->code;
     AUTO(map_free) struct map *written = map_new(NULL);
     struct archive_out out = { .store = e->store, .tar = tar, .dirfd = -1, .written = written };
-    if (put_parts(&out, p, config_id, has, err) < 0)
-        return err->code;
-    return tar_writer_finish(tar, err);
+    return put_docs(&out, d, o, err) < 0 ? err->code : tar_writer_finish(tar, err);
 }
 
-int archive_write(struct engine *e, const struct blob_id *config_id,
-                  const struct image_config *config, const struct archive_options *o,
-                  struct sink *to, struct blob_id *ret_manifest, struct err *err)
+int archive_write_dir(struct engine *e, const struct image_docs *d, const struct archive_options *o,
+                      const char *dest, struct err *err)
 {
-    AUTO(image_parts_release) struct image_parts p = { 0 };
-    if (image_parts_make(e, config_id, config, o, &p, err) < 0 ||
-        archive_write_parts(e, &p, config_id, NULL, to, err) < 0)
-        return err->code;
-    *ret_manifest = p.manifest_id;
-    return 0;
-}
-
-int archive_write_dir(struct engine *e, const struct blob_id *config_id,
-                      const struct image_config *config, const struct archive_options *o,
-                      const char *dest, struct blob_id *ret_manifest, struct err *err)
-{
-    AUTO(image_parts_release) struct image_parts p = { 0 };
-    if (image_parts_make(e, config_id, config, o, &p, err) < 0 ||
-        dir_make(AT_FDCWD, dest, 0755, err) < 0)
+    if (dir_make(AT_FDCWD, dest, 0755, err) < 0)
         return err->code;
     AUTO(fd_close) int dirfd = dir_open(AT_FDCWD, dest, err);
     if (dirfd < 0)
         return dirfd;
     AUTO(map_free) struct map *written = map_new(NULL);
     struct archive_out out = { .store = e->store, .dirfd = dirfd, .written = written };
-    if (put_parts(&out, &p, config_id, NULL, err) < 0)
-        return err->code;
-    *ret_manifest = p.manifest_id;
-    return 0;
+    return put_docs(&out, d, o, err);
 }

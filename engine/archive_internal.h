@@ -1,29 +1,8 @@
-/* The documents and blobs that an image is sent as; shared by archive*.c and load_engine.c. */
+/* How an image becomes members of an archive; shared by archive*.c and load_engine.c. */
 #ifndef SHALE_ENGINE_ARCHIVE_INTERNAL_H
 #define SHALE_ENGINE_ARCHIVE_INTERNAL_H
 
 #include "engine/build_internal.h"
-
-struct image_parts {
-    struct layer_blob *blobs; /* one a layer, lowest first */
-    size_t n_blobs;
-    struct manifest manifest;
-    struct blob_id manifest_id;
-    struct buf config_text, manifest_text, index_text, docker_text;
-};
-void image_parts_release(struct image_parts *p);
-DEFINE_AUTO_VALUE(struct image_parts, image_parts_release);
-/* Start ret zeroed. Makes the layers' blobs where they are not there. */
-int image_parts_make(struct engine *e, const struct blob_id *config_id,
-                     const struct image_config *config, const struct archive_options *o,
-                     struct image_parts *ret, struct err *err);
-/*
- * The parts as a tar. has (may be NULL): one a layer, true where the receiver has its blob, which
- * is then named and not sent.
- */
-int archive_write_parts(struct engine *e, const struct image_parts *p,
-                        const struct blob_id *config_id, const bool *has, struct sink *to,
-                        struct err *err);
 
 /*
  * archive_graph.c: the image as an engine with a graph driver takes it, `docker save`'s older form.

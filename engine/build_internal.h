@@ -14,6 +14,7 @@
 #include "engine/before.h"
 #include "engine/build.h"
 #include "engine/foresee.h"
+#include "engine/image_docs.h"
 #include "image/name.h"
 #include "image/oci.h"
 #include "image/view.h"
@@ -320,19 +321,17 @@ bool build_wants_engine(const struct build_options *o);
 int build_deliver(struct build *b, const struct blob_id *config_id,
                   const struct image_config *config, struct state *s, struct err *err);
 
-/* archive.c: an image as `docker load` and OCI tools take it. */
+/* archive.c: an image as `docker load` and OCI tools take it: an OCI layout. */
 struct archive_options {
-    bool docker;                         /* with manifest.json beside the OCI layout */
-    const enum compression *compression; /* NULL: as the store has it */
-    const struct strv *names;            /* canonical */
+    bool docker;              /* with `docker save`'s manifest.json beside it: one image */
+    const struct strv *names; /* canonical */
+    const bool *has; /* one a layer: the receiver has its blob, which is named and not sent; NULL */
 };
-int archive_write(struct engine *e, const struct blob_id *config_id,
-                  const struct image_config *config, const struct archive_options *o,
-                  struct sink *to, struct blob_id *ret_manifest, struct err *err);
-/* The same as an OCI layout directory (dest must not exist or be an empty or OCI directory). */
-int archive_write_dir(struct engine *e, const struct blob_id *config_id,
-                      const struct image_config *config, const struct archive_options *o,
-                      const char *dest, struct blob_id *ret_manifest, struct err *err);
+int archive_write(struct engine *e, const struct image_docs *d, const struct archive_options *o,
+                  struct sink *to, struct err *err);
+/* The same as a directory (dest must not exist or be an empty or OCI directory). */
+int archive_write_dir(struct engine *e, const struct image_docs *d, const struct archive_options *o,
+                      const char *dest, struct err *err);
 
 /* export_tree.c: the merged file system, as files in a directory or as a tar. */
 int export_tree(struct engine *e, struct state *s, const char *dest, struct err *err);

@@ -116,15 +116,14 @@ static int load_engine(struct delivery *d, bool required, struct err *err)
 
 struct archiving {
     struct delivery *d;
+    const struct image_docs *docs;
     struct archive_options options;
 };
 
 static int produce_archive(void *arg, struct sink *to, struct err *err)
 {
     struct archiving *a = arg;
-    struct delivery *d = a->d;
-    d->has_manifest = true;
-    return archive_write(d->b->e, d->config_id, d->config, &a->options, to, &d->manifest_id, err);
+    return archive_write(a->d->b->e, a->docs, &a->options, to, err);
 }
 
 /* Where a link leads: it stays, and the file behind it becomes the new one. */
@@ -201,14 +200,19 @@ static int output_archive(struct delivery *d, const struct build_output *o, bool
         if (canonical_names(&given, &names, err) < 0)
             return err->code;
     }
+    AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
+    struct built_image image = { .config_id = *d->config_id, .config = d->config };
+    struct doc_options how = { .compression = &c };
+    if (image_docs_make(d->b->e, &image, 1, &how, &docs, err) < 0)
+        return err->code;
+    d->has_manifest = true;
+    d->manifest_id = docs.top.id;
     struct archiving a = { .d = d,
-                           .options = { .docker = docker, .compression = &c, .names = &names } };
+                           .docs = &docs,
+                           .options = { .docker = docker, .names = &names } };
     const char *tar = o->attrs ? map_get(o->attrs, "tar") : NULL;
-    if (str_eq(tar, "false")) {
-        d->has_manifest = true;
-        return archive_write_dir(d->b->e, d->config_id, d->config, &a.options, o->dest,
-                                 &d->manifest_id, err);
-    }
+    if (str_eq(tar, "false"))
+        return archive_write_dir(d->b->e, &docs, &a.options, o->dest, err);
     return write_file(d, o->dest, produce_archive, &a, err);
 }
 

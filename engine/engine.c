@@ -11,6 +11,7 @@ void engine_close(struct engine *e)
     pool_free(e->pool);
     docker_free(e->docker);
     http_free(e->http);
+    registry_config_free(e->registries);
     work_free(e->work);
     store_close(e->store);
     cancel_free(e->own_cancel);
@@ -56,6 +57,23 @@ struct http *engine_http(struct engine *e)
     struct http *h = e->http;
     pthread_mutex_unlock(&e->lock);
     return h;
+}
+
+void engine_set_registries(struct engine *e, const struct registry_settings *settings)
+{
+    e->registry_settings = settings;
+}
+
+const struct registry_config *engine_registries(struct engine *e, struct err *err)
+{
+    pthread_mutex_lock(&e->lock);
+    if (e->registries == NULL && e->registries_err.code == ERR_NONE)
+        e->registries = registry_config_read(e->registry_settings, &e->registries_err);
+    struct registry_config *c = e->registries;
+    if (c == NULL)
+        err_copy(err, &e->registries_err);
+    pthread_mutex_unlock(&e->lock);
+    return c;
 }
 
 struct work *engine_work(struct engine *e, struct err *err)

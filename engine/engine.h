@@ -11,6 +11,7 @@
 #include "engine/progress.h"
 #include "remote/docker.h"
 #include "remote/http.h"
+#include "remote/registry_config.h"
 #include "store/store.h"
 #include "store/work.h"
 
@@ -26,6 +27,10 @@ struct cancel *engine_cancel(struct engine *e);
 struct pool *engine_pool(struct engine *e);
 /* Made at first use; ERR_* when they cannot be had. Borrowed. */
 struct http *engine_http(struct engine *e) NONNULL;
+/* What the user configured of registries; borrowed for the engine's life. Before it is asked. */
+void engine_set_registries(struct engine *e, const struct registry_settings *settings);
+/* Read at first use; the same error each time when that fails. Borrowed. */
+const struct registry_config *engine_registries(struct engine *e, struct err *err);
 struct work *engine_work(struct engine *e, struct err *err);
 /*
  * A Docker engine will be asked at the end: what that needs is loaded meanwhile, on a thread of its

@@ -12,9 +12,12 @@ struct engine {
     struct pool *pool;
     struct cancel *cancel, *own_cancel;
     const struct progress *progress;
+    const struct registry_settings *registry_settings;
     atomic_int n_vertices;
     pthread_mutex_t lock;
     struct http *http;
+    struct registry_config *registries;
+    struct err registries_err;
     struct work *work;
     struct docker *docker;
     bool docker_asked, docker_named;

@@ -211,7 +211,9 @@ int from_registry(struct engine *e, const struct image_name *name, const char *c
     struct http *h = engine_http(e);
     AUTO(pull_release) struct pull p = { .e = e, .o = o };
     image_config_init(&p.config);
-    p.registry = registry_open(h, name, err);
+    const struct registry_config *config = engine_registries(e, err);
+    if (config != NULL)
+        p.registry = registry_open(h, config, name, REGISTRY_PULL, err);
     if (p.registry == NULL)
         return err->code;
     int rc = find_unmoved(&p, name, canonical, ret, err);

@@ -14,10 +14,10 @@ struct loading {
     int vertex;
     struct engine_memo memo;
     bool is_containerd;
-    bool is_sure;             /* of that: the engine has said so, or an image of it shows it */
-    bool was_silent;          /* it does not say: nothing is remembered */
-    struct image_parts parts; /* for containerd's store */
-    struct digest id;         /* what the engine calls the image */
+    bool is_sure;           /* of that: the engine has said so, or an image of it shows it */
+    bool was_silent;        /* it does not say: nothing is remembered */
+    struct image_docs docs; /* for containerd's store */
+    struct digest id;       /* what the engine calls the image */
     struct engine_layer *layers;
     struct lacks lacks;
     struct strv unnamed; /* names that do not stand for the image there */
@@ -26,8 +26,8 @@ struct loading {
 
 static void loading_clear(struct loading *l)
 {
-    image_parts_release(&l->parts);
-    l->parts = (struct image_parts){ .n_blobs = 0 };
+    image_docs_release(&l->docs);
+    l->docs = (struct image_docs){ .n_images = 0 };
     mem_free(TAKE(l->layers));
     mem_free(l->lacks.has);
     l->lacks = (struct lacks){ .n = 0 };
@@ -58,20 +58,20 @@ static void ask_kind(struct loading *l)
 static int prepare(struct loading *l, struct err *err)
 {
     const struct image_config *c = l->what->config;
-    struct archive_options options = { .docker = true, .names = l->what->names };
+    struct built_image image = { .config_id = *l->what->config_id, .config = c };
+    struct doc_options options = { .compression = NULL };
     if (l->memo.is_known)
         l->is_containerd = l->memo.is_containerd;
     else if (!l->is_sure)
         ask_kind(l);
-    if (l->is_containerd &&
-        image_parts_make(l->e, l->what->config_id, c, &options, &l->parts, err) < 0)
+    if (l->is_containerd && image_docs_make(l->e, &image, 1, &options, &l->docs, err) < 0)
         return err->code;
-    l->id = l->is_containerd ? l->parts.manifest_id.d : l->what->config_id->d;
+    l->id = l->is_containerd ? l->docs.top.id.d : l->what->config_id->d;
     l->layers = mem_calloc(c->n_layers + 1, sizeof(*l->layers));
     for (size_t i = 0; i < c->n_layers; i++) {
         l->layers[i].diff = c->layers[i];
         if (l->is_containerd)
-            l->layers[i].blob = l->parts.blobs[i].id;
+            l->layers[i].blob = l->docs.images[0].blobs[i].id;
     }
     l->lacks = (struct lacks){ .layers = l->layers,
                                .n = c->n_layers,
@@ -161,10 +161,10 @@ static int produce(void *arg, struct sink *to, struct err *err)
 {
     struct loading *l = arg;
     const struct engine_load *w = l->what;
-    return l->is_containerd
-               ? archive_write_parts(l->e, &l->parts, w->config_id, l->lacks.has, to, err)
-               : archive_write_graph(l->e, w->config_id, w->config, w->names, l->lacks.n_has, to,
-                                     err);
+    struct archive_options o = { .docker = true, .names = w->names, .has = l->lacks.has };
+    return l->is_containerd ? archive_write(l->e, &l->docs, &o, to, err)
+                            : archive_write_graph(l->e, w->config_id, w->config, w->names,
+                                                  l->lacks.n_has, to, err);
 }
 
 /* containerd's store takes an image that lacks blobs when it was unpacked before. */
@@ -287,6 +287,6 @@ int engine_load(struct engine *e, struct docker *docker, const struct engine_loa
     remember(&l);
     *ret = (struct engine_loaded){ .was_there = was_there, .has_manifest = l.is_containerd };
     if (l.is_containerd)
-        ret->manifest = l.parts.manifest_id;
+        ret->manifest = l.docs.top.id;
     return 0;
 }

@@ -16,13 +16,15 @@ void registry_free(struct registry *r)
         return;
     mem_free(r->name);
     mem_free(r->base);
+    mem_free(r->host);
     mem_free(r->path);
     mem_free(r->authorization);
     pthread_mutex_destroy(&r->lock);
     mem_free(r);
 }
 
-struct registry *registry_open(struct http *h, const struct image_name *name,
+struct registry *registry_open(struct http *h, UNUSED const struct registry_config *config,
+                               const struct image_name *name, enum registry_access access,
                                UNUSED struct err *err)
 {
     const char *host = str_eq(name->domain, "docker.io") ? DOCKER_HUB : name->domain;
@@ -30,11 +32,23 @@ struct registry *registry_open(struct http *h, const struct image_name *name,
     r->http = h;
     r->name = image_name_repository(name);
     r->base = str_printf("%s://%s", url_host_is_loopback(host) ? "http" : "https", host);
+    r->host = str_dup(host);
     r->path = str_dup(name->path);
+    r->access = access;
     r->backoff_ms = 250;
     r->wait_max_ms = REGISTRY_WAIT_MAX_MS;
     pthread_mutex_init(&r->lock, NULL);
     return r;
+}
+
+const char *registry_host(const struct registry *r)
+{
+    return r->host;
+}
+
+const char *registry_path(const struct registry *r)
+{
+    return r->path;
 }
 
 /* --- asking, with a token and again ----------------------------------------------------------- */

@@ -207,7 +207,9 @@ static char *token_url(const struct registry *r, const struct challenge *c)
 {
     AUTO(buf_release) struct buf url = BUF_INIT;
     AUTO(mem_free)
-    char *scope = c->scope ? str_dup(c->scope) : str_printf("repository:%s:pull", r->path);
+    char *scope = c->scope ? str_dup(c->scope)
+                           : str_printf("repository:%s:%s", r->path,
+                                        r->access == REGISTRY_PUSH ? "pull,push" : "pull");
     buf_add(&url, c->realm, strcspn(c->realm, "#"));
     char sep = strchr(buf_str(&url), '?') != NULL ? '&' : '?';
     if (c->service != NULL) {

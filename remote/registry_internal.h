@@ -14,10 +14,12 @@
 #define REGISTRY_WAIT_MAX_MS 60000
 
 struct registry {
-    struct http *http;    /* borrowed */
-    char *name;           /* "docker.io/library/alpine", for messages */
-    char *base;           /* "https://registry-1.docker.io" */
-    char *path;           /* "library/alpine" */
+    struct http *http; /* borrowed */
+    char *name;        /* "docker.io/library/alpine", for messages */
+    char *base;        /* "https://registry-1.docker.io" */
+    char *host;        /* "registry-1.docker.io" */
+    char *path;        /* "library/alpine" */
+    enum registry_access access;
     atomic_bool answered; /* it did once: a failure to reach it may pass */
     int64_t backoff_ms;   /* before the first retry; doubles */
     int64_t wait_max_ms;  /* what a Retry-After may ask for */

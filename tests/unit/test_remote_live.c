@@ -131,7 +131,7 @@ static struct registry *open_live(struct live *l, const char *path)
     AUTO(mem_free) char *text = str_printf("localhost:%d/%s", l->port, path);
     AUTO(image_name_release) struct image_name name = { .domain = NULL };
     assert_ok(image_name_parse(text, &name, &err), &err);
-    return registry_open(l->h, &name, &err);
+    return registry_open(l->h, NULL, &name, REGISTRY_PULL, &err);
 }
 
 static void a_real_registry_gives_what_was_pushed(void **state)

@@ -84,7 +84,7 @@ static struct registry *open_registry(struct http *h, const struct world *w, con
     AUTO(mem_free) char *text = str_printf("127.0.0.1:%d/%s", w->registry->port, path);
     AUTO(image_name_release) struct image_name name = { .domain = NULL };
     assert_ok(image_name_parse(text, &name, &err), &err);
-    struct registry *r = registry_open(h, &name, &err);
+    struct registry *r = registry_open(h, NULL, &name, REGISTRY_PULL, &err);
     assert_non_null(r);
     r->backoff_ms = 1;
     r->wait_max_ms = 20;
@@ -453,7 +453,7 @@ static void http_is_for_this_machine_alone(UNUSED void **state)
         struct err err = ERR_INIT;
         AUTO(image_name_release) struct image_name name = { .domain = NULL };
         assert_ok(image_name_parse(rows[i].name, &name, &err), &err);
-        AUTO(registry_free) struct registry *r = registry_open(h, &name, &err);
+        AUTO(registry_free) struct registry *r = registry_open(h, NULL, &name, REGISTRY_PULL, &err);
         assert_string_equal(r->base, rows[i].base);
     }
 }
@@ -467,7 +467,7 @@ static void nobody_listening_is_said_at_once(UNUSED void **state)
     AUTO(mem_free) char *text = str_printf("localhost:%d/x", port);
     AUTO(image_name_release) struct image_name name = { .domain = NULL };
     assert_ok(image_name_parse(text, &name, &err), &err);
-    AUTO(registry_free) struct registry *r = registry_open(h, &name, &err);
+    AUTO(registry_free) struct registry *r = registry_open(h, NULL, &name, REGISTRY_PULL, &err);
     int64_t start = clock_mono_ms();
     assert_int_equal(get_manifest(r, "latest", &got, &err), ERR_NET);
     assert_true(clock_mono_ms() - start < 2000);
