@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "store/feed.h"
+#include "store/layer_away.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -326,6 +327,8 @@ struct source *content_open(struct content *c, const struct layer *l, const stru
     }
     if (!has_bytes_elsewhere(e))
         return source_mem(e->inline_data, (size_t)(e->inline_data ? e->size : 0));
+    if (layer_whole(c->store, l, err) == NULL)
+        return NULL;
     struct wants *w = wants_of(c, l);
     int fd = open_in_tree(c, w, e, err);
     if (fd >= 0)
@@ -383,6 +386,8 @@ int content_at(struct content *c, const struct layer *l, const struct entry *e,
     }
     if (!has_bytes_elsewhere(e))
         return err_set(err, ERR_USAGE, "'/%s' has no bytes of its own", e->path);
+    if (layer_whole(c->store, l, err) == NULL)
+        return err->code;
     struct wants *w = wants_of(c, l);
     if (is_taken(w, e))
         return at_taken(c, w, e, ret, err);

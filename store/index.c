@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 #define APPLICATION_ID 0x53484c45 /* "SHLE" */
 #define BUSY_MS 10000
 #define CHECKPOINT_PAGES 4000 /* of the log, after a commit */
@@ -48,6 +48,11 @@
     " wide INTEGER NOT NULL, untraced INTEGER NOT NULL, hits INTEGER NOT NULL,"              \
     " requests INTEGER NOT NULL, not_reproducible INTEGER NOT NULL) STRICT, WITHOUT ROWID;"  \
     "CREATE TABLE counters(name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+
+/* Since version 4. */
+#define ORIGINS                                                          \
+    "CREATE TABLE origins(blob BLOB NOT NULL, repository TEXT NOT NULL," \
+    " seen_s INTEGER NOT NULL, PRIMARY KEY (blob, repository)) STRICT, WITHOUT ROWID;"
 
 #define LISTING_STAMPS                                                           \
     "CREATE TABLE listing_stamps(listing BLOB PRIMARY KEY, stamp TEXT NOT NULL)" \
@@ -94,7 +99,8 @@ static const char schema[] =
     " step TEXT NOT NULL, cost_ms INTEGER NOT NULL,"
     " made_s INTEGER NOT NULL, used_s INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX records_by_layer ON records(layer);" TREES LISTING_STAMPS LAST_BUILDS TRACES;
+    "CREATE INDEX records_by_layer ON records(layer);" TREES LISTING_STAMPS LAST_BUILDS TRACES
+        ORIGINS;
 
 /* What an index of version `from` lacks, in this order; `schema` has all of it. */
 static const struct {
@@ -108,6 +114,7 @@ static const struct {
     { 2, TREES_NAMED("trees_3") "INSERT INTO trees_3 SELECT diff, '', size, boot, made_s, used"
                                 " FROM trees; DROP TABLE trees;"
                                 "ALTER TABLE trees_3 RENAME TO trees;" },
+    { 3, ORIGINS },
 };
 
 #define LAST_BUILD \
@@ -141,6 +148,9 @@ static const char *const texts[Q_COUNT] = {
     [Q_STAMP_PUT] = "INSERT OR REPLACE INTO listing_stamps VALUES (?1, ?2)",
     [Q_STAMP_DROP] = "DELETE FROM listing_stamps WHERE listing = ?1",
     [Q_LAYER_BLOBS] = "SELECT compression, blob, size FROM layer_blobs WHERE diff = ?1",
+    [Q_ORIGIN_PUT] = "INSERT INTO origins VALUES (?1, ?2, ?3)"
+                     " ON CONFLICT DO UPDATE SET seen_s = excluded.seen_s",
+    [Q_ORIGINS] = "SELECT repository FROM origins WHERE blob = ?1 ORDER BY seen_s DESC, repository",
     [Q_LAYER_BLOB_PUT] = "INSERT OR IGNORE INTO layer_blobs VALUES (?1, ?2, ?3, ?4)",
     [Q_LAYER_BLOB_DROP] = "DELETE FROM layer_blobs WHERE diff = ?1 AND blob = ?2",
     [Q_LAYER_USE] = "UPDATE layers SET used = ?2 WHERE diff = ?1",

@@ -40,6 +40,8 @@ enum query_id {
     Q_STAMP_DROP,
     Q_LAYER_BLOBS,
     Q_LAYER_BLOB_PUT,
+    Q_ORIGIN_PUT,
+    Q_ORIGINS,
     Q_LAYER_BLOB_DROP,
     Q_LAYER_USE,
     Q_TREE_GET,

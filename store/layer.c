@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "store/blob_internal.h"
 #include "store/feed.h"
+#include "store/layer_away.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -278,6 +279,8 @@ static struct source *tar_from_tree(struct store *s, const struct layer *l, stru
 
 struct source *layer_tar_source(struct store *s, const struct layer *l, struct err *err)
 {
+    if (layer_whole(s, l, err) == NULL)
+        return NULL;
     struct source *tar = layer_tar_from_blobs(s, &l->diff_id, err);
 
     if (tar != NULL || err->code != ERR_NOT_FOUND || !tree_is_enough(s, &l->diff_id))
@@ -297,6 +300,7 @@ void layer_cache_free(void *p)
     } listing = { .borrowed = l->listing };
 
     listing_free(listing.own); /* shown as const, made by us */
+    layer_absence_free(l->absence);
     mem_free(l);
 }
 
@@ -345,22 +349,26 @@ static int find_row(struct db *ix, void *arg, struct err *err)
     return r;
 }
 
+struct listing *layer_row_load(struct store *s, struct layer_row *row, struct err *err)
+{
+    if (db_read(s->db, find_row, row, err) < 0)
+        return NULL;
+    if (!row->found) {
+        not_here(row->id, err);
+        return NULL;
+    }
+    struct listing *listing = layer_listing_load(s, row, err);
+    if (listing == NULL && err->code == ERR_CORRUPT)
+        err->code = ERR_NOT_FOUND; /* damage is a miss */
+    return listing;
+}
+
 static const struct layer *load(struct store *s, const struct diff_id *id, struct err *err)
 {
     struct layer_row row = { .id = id };
-
-    if (db_read(s->db, find_row, &row, err) < 0)
+    struct listing *listing = layer_row_load(s, &row, err);
+    if (listing == NULL)
         return NULL;
-    if (!row.found) {
-        not_here(id, err);
-        return NULL;
-    }
-    struct listing *listing = layer_listing_load(s, &row, err);
-    if (listing == NULL) {
-        if (err->code == ERR_CORRUPT)
-            err->code = ERR_NOT_FOUND; /* damage is a miss */
-        return NULL;
-    }
     struct layer *l = mem_zalloc(sizeof(*l));
     *l = (struct layer){ .diff_id = *id,
                          .content_id = row.content,

@@ -25,7 +25,8 @@ struct layer {
     struct content_id content_id;
     struct blob_id listing_id;
     const struct listing *listing;
-    uint64_t tar_size; /* bytes of the uncompressed tar */
+    uint64_t tar_size;             /* bytes of the uncompressed tar */
+    struct layer_absence *absence; /* layer_away.h; NULL: its bytes are here */
 };
 
 /*

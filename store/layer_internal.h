@@ -9,6 +9,7 @@
 #define LAYER_TAR_MAX (UINT64_C(64) << 30) /* bytes of a layer's tar: a bomb ends here */
 
 void layer_cache_free(void *l); /* a struct layer */
+void layer_absence_free(struct layer_absence *a);
 
 /* A layer that is being made. Values are filled in as they become known, then published at once. */
 struct new_layer {
@@ -41,6 +42,9 @@ struct layer_row {
     uint64_t check, tar_size; /* check: XXH3 of the listing's bytes */
     struct listing_stamp stamp;
 };
+/* Reads the row of row->id, then its listing. Damage and absence are ERR_NOT_FOUND. */
+struct listing *layer_row_load(struct store *s, struct layer_row *row, struct err *err)
+    OWNED(listing_free);
 /* The listing of the row; one that is lost or damaged is made again from the layer's tar, and the
  * row is then another. */
 struct listing *layer_listing_load(struct store *s, struct layer_row *row, struct err *err)

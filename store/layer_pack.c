@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "store/feed.h"
+#include "store/layer_away.h"
 
 #include <string.h>
 
@@ -14,7 +15,7 @@ static int find_blob(struct store *s, const struct layer *l, const enum compress
 {
     struct layer_blobs blobs;
 
-    if (layer_blobs_find(s, &l->diff_id, &blobs, err) < 0)
+    if (layer_whole(s, l, err) == NULL || layer_blobs_find(s, &l->diff_id, &blobs, err) < 0)
         return err->code;
     for (size_t i = 0; i < blobs.n; i++)
         if (want == NULL || blobs.v[i].compression == *want) {

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "store/feed.h"
+#include "store/layer_away.h"
 #include "store/unpack.h"
 
 #include <errno.h>
@@ -82,7 +83,7 @@ bool tree_is_enough(struct store *s, const struct diff_id *id)
 
 bool layer_has_tree(struct store *s, const struct layer *l)
 {
-    return tree_is_there(s, &l->diff_id);
+    return !layer_is_away(l) && tree_is_there(s, &l->diff_id);
 }
 
 int tree_open(struct store *s, const struct diff_id *id, struct err *err)
@@ -303,7 +304,7 @@ static int have_tree(struct store *s, const struct layer *l, struct err *err)
 
 char *layer_tree(struct store *s, const struct layer *l, struct err *err)
 {
-    if (have_tree(s, l, err) < 0) {
+    if (layer_whole(s, l, err) == NULL || have_tree(s, l, err) < 0) {
         err_wrap(err, "cannot unpack layer '%s'", DIGEST_S(&l->diff_id.d));
         return NULL;
     }

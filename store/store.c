@@ -269,6 +269,9 @@ void store_close(struct store *s)
         layer_stamps_write(s);
     db_free(s->db);
     map_free(s->layers);
+    for (size_t i = 0; i < s->n_away; i++)
+        layer_cache_free(s->away[i]);
+    mem_free(s->away);
     mem_free(s->stamps);
     pthread_mutex_destroy(&s->lock);
     fd_close(s->work);

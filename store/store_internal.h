@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/userns.h"
 #include "store/index_internal.h"
+#include "store/layer_away.h"
 #include "store/store.h"
 #include "store/work.h"
 #include <pthread.h>
@@ -35,8 +36,12 @@ struct store {
     atomic_bool durable;
     atomic_uint next_work;
     struct db *db;
-    pthread_mutex_t lock;         /* over what follows */
-    struct map *layers;           /* hex of diff id -> struct layer, for ever */
+    pthread_mutex_t lock; /* over what follows */
+    struct map *layers;   /* hex of diff id -> struct layer, for ever */
+    struct layer **away;  /* of layer_away.h, for ever */
+    size_t n_away, cap_away;
+    layer_fetch_fn fetch;
+    void *fetch_arg;
     struct work *scratch;         /* the store's own, made when first wanted */
     struct pending_stamp *stamps; /* to be written when it is closed */
     size_t n_stamps, cap_stamps;

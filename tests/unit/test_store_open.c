@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "store/blob.h"
+#include "store/layer_away.h"
 #include "store/record.h"
 #include "store/trace.h"
 #include "store/work.h"
@@ -233,8 +234,10 @@ static void a_newer_index_is_refused_and_untouched(void **state)
     "INSERT INTO layers VALUES (zeroblob(32), zeroblob(32), zeroblob(32), 0, 0, 1, 0, 0);" \
     "INSERT INTO trees VALUES (zeroblob(32), 5, 'boot', 6, 7);"
 
-/* An index as version 2 had it. */
+/* An index as version 3 had it, and as version 2. */
+#define SINCE_VERSION_4 "DROP TABLE origins; "
 #define SINCE_VERSION_3                                                              \
+    SINCE_VERSION_4                                                                  \
     "DROP TABLE traces; DROP TABLE trace_reuses; DROP TABLE trace_runs; DROP TABLE " \
     "counters; " TREES_2
 
@@ -255,11 +258,32 @@ static void an_index_of_version_2_gets_what_it_lacks_and_keeps_the_rest(void **s
     assert_ok(record_get(x->store, &key, &r, &x->err), &x->err);
     assert_ok(counter_add(x->store, "trace.runs", 1, &x->err), &x->err);
     store_again(x);
-    assert_int_equal(ask_db(x, "PRAGMA user_version"), 3);
+    assert_int_equal(ask_db(x, "PRAGMA user_version"), 4);
     assert_int_equal(ask_db(x, "SELECT count(*) FROM sqlite_schema"), tables);
     assert_int_equal(ask_db(x, "SELECT count(*) FROM records"), 1);
     assert_int_equal(ask_db(x, "SELECT n FROM counters"), 1);
     assert_int_equal(count_entries(x->root, "shale.db.damaged"), 0);
+}
+
+static void an_index_of_version_3_gets_what_it_lacks_and_keeps_the_rest(void **state)
+{
+    struct scratch *x = *state;
+    AUTO(strv_release) struct strv origins = STRV_INIT;
+    struct cache_key key;
+    struct blob_id blob;
+    struct record r;
+
+    put_record_and_blob(x, &key, &blob);
+    store_close(TAKE(x->store));
+    exec_sql(x, SINCE_VERSION_4 "PRAGMA user_version = 3");
+    store_again(x);
+    assert_ok(record_get(x->store, &key, &r, &x->err), &x->err);
+    assert_ok(blob_origin_add(x->store, &blob, "localhost:5000/a", &x->err), &x->err);
+    store_again(x);
+    assert_int_equal(ask_db(x, "PRAGMA user_version"), 4);
+    assert_ok(blob_origins(x->store, &blob, &origins, &x->err), &x->err);
+    assert_int_equal(origins.n, 1);
+    assert_string_equal(origins.v[0], "localhost:5000/a");
 }
 
 static void a_tree_of_version_2_is_of_the_machines_own_root(void **state)
@@ -269,7 +293,7 @@ static void a_tree_of_version_2_is_of_the_machines_own_root(void **state)
     store_close(TAKE(x->store));
     exec_sql(x, SINCE_VERSION_3 " PRAGMA user_version = 2");
     store_again(x);
-    assert_int_equal(ask_db(x, "PRAGMA user_version"), 3);
+    assert_int_equal(ask_db(x, "PRAGMA user_version"), 4);
     assert_int_equal(ask_db(x, "SELECT count(*) FROM trees WHERE form = '' AND size = 5"
                                " AND boot = 'boot' AND made_s = 6 AND used = 7"),
                      1);
@@ -362,7 +386,7 @@ static void another_programs_database_is_moved_aside(void **state)
     put_record_and_blob(x, &key, &blob);
     store_close(TAKE(x->store));
     unlink(path);
-    exec_sql(x, "CREATE TABLE theirs(x); PRAGMA user_version = 3");
+    exec_sql(x, "CREATE TABLE theirs(x); PRAGMA user_version = 4");
     expect_new_index(x, &key, &blob);
 }
 
@@ -614,6 +638,7 @@ int main(void)
         CASE(a_newer_index_is_refused_and_untouched),
         CASE(an_index_of_version_1_gets_what_it_lacks_and_keeps_the_rest),
         CASE(an_index_of_version_2_gets_what_it_lacks_and_keeps_the_rest),
+        CASE(an_index_of_version_3_gets_what_it_lacks_and_keeps_the_rest),
         CASE(a_tree_of_version_2_is_of_the_machines_own_root),
         CASE(the_index_is_set_up_as_promised),
         CASE(an_index_that_is_garbage_is_moved_aside),
