@@ -1,6 +1,7 @@
 #include "cmd/build_request.h"
 
 #include "base/log.h"
+#include "cmd/cache_spec.h"
 #include "cmd/call.h"
 #include "cmd/config.h"
 #include "cmd/csv.h"
@@ -23,6 +24,7 @@ void build_request_release(struct build_request *r)
     strv_release(&r->build.build_args);
     strv_release(&r->build.labels);
     strv_release(&r->build.tags);
+    strv_release(&r->build.cache_images);
     strv_release(&r->build.add_hosts);
     strv_release(&r->build.no_cache_filter);
     strv_release(&r->build.allow);
@@ -371,6 +373,7 @@ int build_request_make(const struct session *s, const struct options *o, struct 
     take_plain(b, o);
     if (take_build_args(&b->build_args, option_list(o, "build-arg"), err) < 0 ||
         take_labels(&b->labels, option_list(o, "label"), err) < 0 ||
+        cache_from_take(option_list(o, "cache-from"), &b->cache_images, err) < 0 ||
         take_contexts(&b->contexts, option_list(o, "build-context"), err) < 0)
         return err->code;
     if (take_filter(b, o, err) < 0 || take_tags(&b->tags, option_list(o, "tag"), err) < 0 ||

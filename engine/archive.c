@@ -152,7 +152,7 @@ static int put_image(struct archive_out *o, const struct image_doc *d, const boo
     return archive_put_text(o, manifest, &d->manifest_text, err);
 }
 
-static int put_docs(struct archive_out *o, const struct image_docs *d,
+static int put_docs(struct engine *e, struct archive_out *o, const struct image_docs *d,
                     const struct archive_options *how, struct err *err)
 {
     AUTO(buf_release) struct buf layout = BUF_INIT;
@@ -161,7 +161,8 @@ static int put_docs(struct archive_out *o, const struct image_docs *d,
     if (put_dir(o, "blobs", err) < 0 || put_dir(o, "blobs/sha256", err) < 0)
         return err->code;
     for (size_t i = 0; i < d->n_images; i++)
-        if (put_image(o, &d->images[i], how->has, err) < 0)
+        if (image_doc_bring(e, &d->images[i], how->has, err) < 0 ||
+            put_image(o, &d->images[i], how->has, err) < 0)
             return err->code;
     write_layout_index(d, how->names, &index);
     if (archive_put_text(o, "index.json", &index, err) < 0)
@@ -183,7 +184,7 @@ int archive_write(struct engine *e, const struct image_docs *d, const struct arc
         return err->code;
     AUTO(map_free) struct map *written = map_new(NULL);
     struct archive_out out = { .store = e->store, .tar = tar, .dirfd = -1, .written = written };
-    return put_docs(&out, d, o, err) < 0 ? err->code : tar_writer_finish(tar, err);
+    return put_docs(e, &out, d, o, err) < 0 ? err->code : tar_writer_finish(tar, err);
 }
 
 int archive_write_dir(struct engine *e, const struct image_docs *d, const struct archive_options *o,
@@ -196,5 +197,5 @@ int archive_write_dir(struct engine *e, const struct image_docs *d, const struct
         return dirfd;
     AUTO(map_free) struct map *written = map_new(NULL);
     struct archive_out out = { .store = e->store, .dirfd = dirfd, .written = written };
-    return put_docs(&out, d, o, err);
+    return put_docs(e, &out, d, o, err);
 }

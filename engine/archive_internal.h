@@ -2,15 +2,14 @@
 #ifndef SHALE_ENGINE_ARCHIVE_INTERNAL_H
 #define SHALE_ENGINE_ARCHIVE_INTERNAL_H
 
-#include "engine/build_internal.h"
+#include "engine/load_engine.h"
 
 /*
  * archive_graph.c: the image as an engine with a graph driver takes it, `docker save`'s older form.
  * The lowest n_has layers are named and not sent. A layer is sent as a blob that is here, else as
  * the tar that it is: nothing is packed for it.
  */
-int archive_write_graph(struct engine *e, const struct blob_id *config_id,
-                        const struct image_config *config, const struct strv *names, size_t n_has,
+int archive_write_graph(struct engine *e, const struct engine_load *what, size_t n_has,
                         struct sink *to, struct err *err);
 
 /* Where members go: a tar or a directory. */

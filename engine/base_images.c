@@ -50,7 +50,8 @@ static void ask_base(struct build *b, const char *name, const char *canonical, c
                                     .pull = b->o->pull,
                                     .offline = b->o->offline,
                                     .is_plan = b->is_plan,
-                                    .vertex = v };
+                                    .vertex = v,
+                                    .caches = &b->o->cache_images };
     err_clear(&x->err);
     x->rc = find_image(b->e, name, &options, &x->found, &x->err);
     vertex_close(b->e, v, x->rc, started, &x->err);
@@ -118,11 +119,10 @@ bool base_images_lost(const struct build *b)
 {
     const char *key;
     void *value;
-    struct err ignored = ERR_INIT;
     for (size_t i = 0; map_next(b->bases, &i, &key, &value);) {
         const struct base *x = value;
         for (size_t k = 0; k < x->found.n_layers; k++)
-            if (layer_get(b->store, &x->found.layers[k]->diff_id, &ignored) == NULL)
+            if (layer_is_lost(b->store, x->found.layers[k]))
                 return true;
     }
     return false;

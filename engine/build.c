@@ -422,10 +422,9 @@ static int plan_stages(struct build *b, struct err *err)
 /* A layer that was there when a step was planned on it, and then turned out to be damaged. */
 static bool has_lost_layers(const struct build *b)
 {
-    struct err ignored = ERR_INIT;
     for (size_t i = 0; i < b->n_stages; i++)
         for (size_t k = 0; k < b->stages[i].state.n_layers; k++)
-            if (layer_get(b->store, &b->stages[i].state.layers[k]->diff_id, &ignored) == NULL)
+            if (layer_is_lost(b->store, b->stages[i].state.layers[k]))
                 return true;
     return base_images_lost(b) || contexts_lost(b) || fetch_lost(b);
 }

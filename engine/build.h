@@ -49,7 +49,8 @@ struct build_options {
     struct strv build_args; /* "K=V"; those without value are resolved or left out by the caller */
     struct strv labels;     /* "K=V" */
     struct strv tags;       /* as given */
-    struct strv contexts;   /* --build-context: "NAME=VALUE", names normalized as image names are */
+    struct strv cache_images; /* --cache-from type=registry: canonical names */
+    struct strv contexts; /* --build-context: "NAME=VALUE", names normalized as image names are */
     const struct build_secret *secrets;
     size_t n_secrets;
     const struct build_ssh *ssh;

@@ -18,7 +18,7 @@
 #include "image/name.h"
 #include "image/oci.h"
 #include "image/view.h"
-#include "store/layer.h"
+#include "store/layer_away.h"
 #include "store/tag.h"
 #include <pthread.h>
 
@@ -295,8 +295,9 @@ DEFINE_AUTO_VALUE(struct found_image, found_image_release);
 struct find_options {
     const struct platform *platform;
     bool pull, offline;
-    bool is_plan; /* nothing is fetched: what would have to be is ERR_UNDECIDED */
-    int vertex;   /* status goes here; 0: nowhere */
+    bool is_plan;              /* nothing is fetched: what would have to be is ERR_UNDECIDED */
+    int vertex;                /* status goes here; 0: nowhere */
+    const struct strv *caches; /* canonical names that may say what layers hold, or NULL */
 };
 int find_image(struct engine *e, const char *name, const struct find_options *o,
                struct found_image *ret, struct err *err);

@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "engine/engine_internal.h"
+#include "engine/fetch_layer.h"
 #include "engine/load_engine.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ struct delivery {
     int vertex;
     struct blob_id manifest_id;
     bool has_manifest;
+    bool is_elsewhere; /* an engine or a registry has the image */
 };
 
 /* Names. */
@@ -35,6 +37,25 @@ static int canonical_names(const struct strv *tags, struct strv *ret, struct err
         if (n.has_digest)
             return err_set(err, ERR_USAGE, "invalid tag \"%s\": a tag has no digest", tags->v[i]);
         strv_take(ret, image_name_canonical(&n));
+    }
+    return 0;
+}
+
+static bool has_away(const struct delivery *d)
+{
+    for (size_t i = 0; i < d->s->n_layers; i++)
+        if (layer_is_away(d->s->layers[i]))
+            return true;
+    return false;
+}
+
+/* The names no longer stand here for what they stood for. */
+static int drop_tags(struct delivery *d, struct err *err)
+{
+    for (size_t i = 0; i < d->names.n; i++) {
+        struct err one = ERR_INIT;
+        if (tag_delete(d->b->store, d->names.v[i], &one) < 0 && one.code != ERR_NOT_FOUND)
+            return err_copy(err, &one);
     }
     return 0;
 }
@@ -72,17 +93,26 @@ static char *base_name(const struct build *b)
     return image_name_canonical(&n);
 }
 
+/* One a layer of the configuration; NULL: the stages were not built, the store has them all. */
+static const struct layer *const *layers_of(const struct delivery *d)
+{
+    return d->s->n_layers == d->config->n_layers ? d->s->layers : NULL;
+}
+
 static int load_into(struct delivery *d, struct docker *docker, int vertex, bool *ret_was_there,
                      struct err *err)
 {
     AUTO(mem_free) char *base = base_name(d->b);
-    struct engine_load what = {
-        .config_id = d->config_id, .config = d->config, .names = &d->names, .base = base
-    };
+    struct engine_load what = { .config_id = d->config_id,
+                                .config = d->config,
+                                .layers = layers_of(d),
+                                .names = &d->names,
+                                .base = base };
     struct engine_loaded got;
     if (engine_load(d->b->e, docker, &what, vertex, &got, err) < 0)
         return err->code;
     *ret_was_there = got.was_there;
+    d->is_elsewhere = true;
     d->has_manifest = d->has_manifest || got.has_manifest;
     if (got.has_manifest)
         d->manifest_id = got.manifest;
@@ -201,7 +231,9 @@ static int output_archive(struct delivery *d, const struct build_output *o, bool
             return err->code;
     }
     AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
-    struct built_image image = { .config_id = *d->config_id, .config = d->config };
+    struct built_image image = { .config_id = *d->config_id,
+                                 .config = d->config,
+                                 .layers = layers_of(d) };
     struct doc_options how = { .compression = &c };
     if (image_docs_make(d->b->e, &image, 1, &how, &docs, err) < 0)
         return err->code;
@@ -320,23 +352,43 @@ bool build_wants_image(const struct build_options *o)
     return o->n_outputs == 0 || o->tags.n > 0;
 }
 
+/*
+ * The image under its names in the store. An image of which the registry or the engine has layers
+ * that are not here is not kept here as well: only to keep it all of them would be fetched. Without
+ * such a place they are.
+ */
+static int keep_image(struct delivery *d, bool is_elsewhere, struct err *err)
+{
+    int64_t started = clock_mono_ms();
+    if (!build_wants_image(d->b->o))
+        return 0;
+    d->vertex = vertex_begin(d->b->e, "exporting to image");
+    int rc = 0;
+    if (is_elsewhere && has_away(d)) {
+        vertex_note(d->b->e, d->vertex, "not kept here: layers of its base are not fetched");
+        rc = drop_tags(d, err);
+    } else {
+        rc = fetch_layers(d->b->e, d->s->layers, d->s->n_layers, err);
+        rc = rc < 0 ? rc : set_tags(d, err);
+    }
+    return vertex_close(d->b->e, d->vertex, rc, started, err);
+}
+
 static int deliver(struct delivery *d, struct err *err)
 {
     const struct build_options *o = d->b->o;
     if (canonical_names(&o->tags, &d->names, err) < 0)
         return err->code;
-    if (build_wants_image(o)) {
-        int64_t started = clock_mono_ms();
-        d->vertex = vertex_begin(d->b->e, "exporting to image");
-        int rc = set_tags(d, err);
-        if (vertex_close(d->b->e, d->vertex, rc, started, err) < 0)
-            return rc;
-    }
+    bool is_whole = !has_away(d);
+    if (is_whole && keep_image(d, false, err) < 0)
+        return err->code;
     if (build_wants_engine(o) && load_engine(d, o->load == LOAD_YES, err) < 0)
         return err->code;
     for (size_t i = 0; i < o->n_outputs; i++)
         if (write_output(d, &o->outputs[i], err) < 0)
             return err->code;
+    if (!is_whole && keep_image(d, d->is_elsewhere, err) < 0)
+        return err->code;
     if (write_iidfile(d, err) < 0 || write_metadata(d, err) < 0)
         return err->code;
     return 0;

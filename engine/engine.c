@@ -1,6 +1,12 @@
 #include "engine/engine.h"
 
 #include "engine/engine_internal.h"
+#include "engine/fetch_layer.h"
+
+static void repository_free(void *r)
+{
+    registry_free(r);
+}
 
 void engine_close(struct engine *e)
 {
@@ -10,6 +16,7 @@ void engine_close(struct engine *e)
         pthread_join(e->warming, NULL);
     pool_free(e->pool);
     docker_free(e->docker);
+    map_free(e->repositories);
     http_free(e->http);
     registry_config_free(e->registries);
     work_free(e->work);
@@ -31,6 +38,8 @@ struct engine *engine_open(const char *store_root, struct cancel *cancel,
     if (e->store == NULL)
         return NULL;
     e->pool = pool_new(0);
+    e->repositories = map_new(repository_free);
+    store_fetch_with(e->store, fetch_absent_layer, e);
     return TAKE(e);
 }
 

@@ -17,6 +17,7 @@ struct engine {
     pthread_mutex_t lock;
     struct http *http;
     struct registry_config *registries;
+    struct map *repositories; /* canonical -> struct registry */
     struct err registries_err;
     struct work *work;
     struct docker *docker;

@@ -1,5 +1,6 @@
 /* The merged file system of a stage, as files in a directory (type=local) or as a tar (type=tar).
  */
+#include "engine/fetch_layer.h"
 #include "engine/build_internal.h"
 
 #include "base/fs.h"
@@ -101,7 +102,7 @@ int export_tar(struct engine *e, struct state *s, struct sink *to, struct err *e
 {
     AUTO(export_release) struct export x = { .e = e, .s = s, .root = -1 };
     x.content = content_new(e->store);
-    x.tar = tar_writer_new(to, err);
+    x.tar = fetch_layers(e, s->layers, s->n_layers, err) < 0 ? NULL : tar_writer_new(to, err);
     if (x.tar == NULL || view_walk(state_view(s), "", want, &x, err) < 0 ||
         view_walk(state_view(s), "", put_tar, &x, err) < 0)
         return err->code;
@@ -207,7 +208,7 @@ int export_tree(struct engine *e, struct state *s, const char *dest, struct err 
     if (dir_make(AT_FDCWD, dest, 0755, err) < 0)
         return err_wrap(err, "cannot export to '%s'", dest);
     x.root = dir_open(AT_FDCWD, dest, err);
-    if (x.root < 0)
+    if (x.root < 0 || fetch_layers(e, s->layers, s->n_layers, err) < 0)
         return err->code;
     x.content = content_new(e->store);
     const struct view *v = state_view(s);

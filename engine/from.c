@@ -36,25 +36,34 @@ int config_layers(struct store *s, const struct image_config *c, const struct la
     return 0;
 }
 
+void found_take(struct found_image *ret, const struct blob_id *config_id,
+                const struct blob_id *manifest, struct image_config *config,
+                const struct layer ***layers)
+{
+    *ret = (struct found_image){ .config_id = *config_id,
+                                 .has_manifest = manifest != NULL,
+                                 .config = *config,
+                                 .layers = TAKE(*layers),
+                                 .n_layers = config->n_layers };
+    if (manifest != NULL)
+        ret->manifest_id = *manifest;
+    image_config_init(config);
+}
+
 int found_from_config(struct engine *e, const struct blob_id *config_id,
                       const struct blob_id *manifest, struct found_image *ret, struct err *err)
 {
-    AUTO(found_image_release) struct found_image f = { .config_id = *config_id };
-    image_config_init(&f.config);
-    struct image_config config;
-    if (tag_config(e->store, config_id, &config, err) < 0)
+    AUTO(image_config_release) struct image_config config;
+    AUTO(mem_free) const struct layer **layers = NULL;
+    image_config_init(&config);
+    struct image_config stored;
+    if (tag_config(e->store, config_id, &stored, err) < 0)
         return err->code;
-    image_config_release(&f.config);
-    f.config = config;
-    if (config_layers(e->store, &f.config, &f.layers, err) < 0)
+    image_config_release(&config);
+    config = stored;
+    if (config_layers(e->store, &config, &layers, err) < 0)
         return err->code;
-    f.n_layers = f.config.n_layers;
-    if (manifest != NULL) {
-        f.has_manifest = true;
-        f.manifest_id = *manifest;
-    }
-    *ret = f;
-    memset(&f, 0, sizeof(f));
+    found_take(ret, config_id, manifest, &config, &layers);
     return 0;
 }
 

@@ -6,6 +6,10 @@
 
 int found_from_config(struct engine *e, const struct blob_id *config_id,
                       const struct blob_id *manifest, struct found_image *ret, struct err *err);
+/* An image of these layers; config and *layers are taken over. */
+void found_take(struct found_image *ret, const struct blob_id *config_id,
+                const struct blob_id *manifest, struct image_config *config,
+                const struct layer ***layers);
 /* ERR_NOT_FOUND: no engine, or it has no such image. */
 int from_docker(struct engine *e, const struct image_name *name, const char *canonical,
                 const struct find_options *o, struct found_image *ret, struct err *err);

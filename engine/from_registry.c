@@ -1,107 +1,183 @@
-/* Pulling: the manifest, then the layers that are not here, side by side, each straight into blob
- * and listing. */
+/*
+ * Pulling: the manifest, then the layers that are not here, side by side, each straight into blob
+ * and listing. Of a layer whose listing is known, or said by the image or by one that the user
+ * trusts, nothing is fetched before something needs its bytes.
+ */
 #include "engine/from_internal.h"
 
+#include "base/log.h"
 #include "engine/engine_internal.h"
-#include "remote/registry.h"
+#include "engine/fetch_layer.h"
+#include "engine/listings.h"
 #include <string.h>
 
 struct pull {
     struct engine *e;
-    struct registry *registry;
+    struct registry *registry; /* borrowed from the engine */
+    char *repository;
     const struct find_options *o;
     struct manifest manifest;
     struct image_config config;
-    bool answered; /* the registry has named the image */
+    bool answered;               /* the registry has named the image */
+    const struct layer **layers; /* one for each of the configuration */
 };
 
 static void pull_release(struct pull *p)
 {
-    registry_free(p->registry);
+    mem_free(p->repository);
+    mem_free(p->layers);
     manifest_release(&p->manifest);
     image_config_release(&p->config);
 }
 DEFINE_AUTO_VALUE(struct pull, pull_release);
 
-/* One layer on its way. */
-struct layer_pull {
-    struct pull *p;
-    const struct descriptor *d;
-    const struct diff_id *diff;
-};
-
-static int download(void *arg, struct sink *to, struct err *err)
+static void place_of(const struct pull *p, size_t i, struct layer_place *ret)
 {
-    struct layer_pull *l = arg;
-    return registry_blob(l->p->registry, l->d, to, err);
+    const struct descriptor *d = &p->manifest.layers[i];
+    struct err ignored = ERR_INIT;
+    *ret = (struct layer_place){ .repository = p->repository };
+    ret->blob.id = d->id;
+    ret->blob.size = d->size;
+    layer_media_parse(d->media_type, &ret->blob.compression, &ignored); /* looked at before */
 }
 
-static int pull_layer(void *arg, struct err *err)
+/* Layers that are here, or known by a listing of our own. */
+static size_t know_layers(struct pull *p)
 {
-    struct layer_pull *l = arg;
-    struct pull *p = l->p;
-    struct err miss = ERR_INIT;
-    if (layer_get(p->e->store, l->diff, &miss) != NULL)
-        return 0;
-    char id[DIGEST_STR_LEN + 1];
-    digest_str(&l->d->id.d, id);
-    vertex_status(p->e, p->o->vertex, id, 0, l->d->size, false);
-    AUTO(source_free) struct source *from = producer_source(download, l, err);
-    if (from == NULL)
-        return err->code;
-    if (layer_ingest(p->e->store, from, &l->d->id, l->d->size, l->diff, err) == NULL)
-        return err_wrap(err, "layer %s", id);
-    vertex_status(p->e, p->o->vertex, id, l->d->size, l->d->size, true);
-    return 0;
-}
-
-static int pull_layers(struct pull *p, struct err *err)
-{
-    const struct manifest *m = &p->manifest;
-    if (m->n_layers != p->config.n_layers)
-        return err_set(err, ERR_CORRUPT, "the manifest has %zu layers, the configuration %zu",
-                       m->n_layers, p->config.n_layers);
-    AUTO(mem_free) struct layer_pull *jobs = mem_calloc(m->n_layers + 1, sizeof(*jobs));
-    AUTO(group_free) struct group *g = group_new(p->e->pool);
-    for (size_t i = 0; i < m->n_layers; i++) {
-        jobs[i] = (struct layer_pull){ .p = p, .d = &m->layers[i], .diff = &p->config.layers[i] };
-        enum compression c;
-        if (layer_media_parse(m->layers[i].media_type, &c, err) < 0)
-            return err->code;
-        group_run(g, pull_layer, &jobs[i]);
+    size_t n_unknown = 0;
+    for (size_t i = 0; i < p->config.n_layers; i++) {
+        struct layer_place where;
+        struct err miss = ERR_INIT;
+        place_of(p, i, &where);
+        p->layers[i] = layer_get(p->e->store, &p->config.layers[i], &miss);
+        if (p->layers[i] == NULL)
+            p->layers[i] = layer_away_known(p->e->store, &p->config.layers[i], &where, &miss);
+        n_unknown += p->layers[i] == NULL;
     }
-    return group_wait(g, err);
+    return n_unknown;
+}
+
+/* Takes what the image with this manifest in that repository says of layers that are not known. */
+static size_t take_claims(struct pull *p, struct registry *from, const struct manifest *m,
+                          size_t n_unknown)
+{
+    AUTO(listing_claims_release) struct listing_claims claims = { .n = 0 };
+    struct err err = ERR_INIT;
+    if (listing_claims_fetch(p->e, from, m, &claims, &err) < 0) {
+        log_debug("engine", "%s", err.msg);
+        return n_unknown;
+    }
+    for (size_t i = 0; i < p->config.n_layers; i++) {
+        struct layer_place where;
+        place_of(p, i, &where);
+        if (p->layers[i] == NULL)
+            p->layers[i] = listing_claims_layer(p->e, &claims, &p->config.layers[i], &where);
+        else
+            continue;
+        n_unknown -= p->layers[i] != NULL;
+    }
+    return n_unknown;
 }
 
 /* The manifest under reference; an index leads to the entry for the platform. ret_top: what the
  * reference names itself. */
-static int get_manifest(struct pull *p, const char *reference, struct blob_id *ret_top,
-                        struct blob_id *ret_id, struct err *err)
+static int get_image_manifest(struct registry *r, const char *reference,
+                              const struct platform *platform, struct blob_id *ret_top,
+                              struct blob_id *ret_id, struct manifest *ret, struct err *err)
 {
     AUTO(buf_release) struct buf text = BUF_INIT;
     AUTO(mem_free) char *media = NULL;
-    if (registry_manifest(p->registry, reference, &text, &media, ret_top, err) < 0)
+    if (registry_manifest(r, reference, &text, &media, ret_top, err) < 0)
         return err->code;
     *ret_id = *ret_top;
     enum doc_kind kind = doc_kind_of(media);
     if (kind == DOC_OCI_MANIFEST || kind == DOC_DOCKER_MANIFEST)
-        return manifest_parse(text.data, text.len, media, &p->manifest, err);
+        return manifest_parse(text.data, text.len, media, ret, err);
     if (kind != DOC_OCI_INDEX && kind != DOC_DOCKER_LIST)
         return err_set(err, ERR_UNSUPPORTED, "the registry answers with '%s', which is no image",
                        media);
     AUTO(index_release) struct index index = { 0 };
     if (index_parse(text.data, text.len, media, &index, err) < 0)
         return err->code;
-    const struct descriptor *d = index_pick(&index, p->o->platform);
+    const struct descriptor *d = index_pick(&index, platform);
     char wanted[64];
     if (d == NULL)
         return err_set(err, ERR_NOT_FOUND, "no match for platform in manifest: not found (%s)",
-                       platform_format(p->o->platform, wanted));
+                       platform_format(platform, wanted));
     AUTO(buf_release) struct buf inner = BUF_INIT;
     AUTO(mem_free) char *inner_media = NULL;
-    if (registry_manifest(p->registry, DIGEST_S(&d->id.d), &inner, &inner_media, ret_id, err) < 0)
+    if (registry_manifest(r, DIGEST_S(&d->id.d), &inner, &inner_media, ret_id, err) < 0)
         return err->code;
-    return manifest_parse(inner.data, inner.len, inner_media, &p->manifest, err);
+    return manifest_parse(inner.data, inner.len, inner_media, ret, err);
+}
+
+/* What an image that the user named as a cache says, when it can be had. */
+static size_t ask_cache(struct pull *p, const char *canonical, size_t n_unknown)
+{
+    struct err err = ERR_INIT;
+    struct blob_id top, id;
+    AUTO(image_name_release) struct image_name name = { .domain = NULL };
+    AUTO(manifest_release) struct manifest m = { .n_layers = 0 };
+    if (image_name_parse(canonical, &name, &err) < 0)
+        return n_unknown;
+    AUTO(mem_free) char *repository = image_name_repository(&name);
+    AUTO(mem_free) char *reference = image_name_reference(&name);
+    struct registry *r = engine_repository(p->e, repository, &err);
+    if (r == NULL || get_image_manifest(r, reference, p->o->platform, &top, &id, &m, &err) < 0) {
+        log_debug("engine", "%s", err.msg);
+        return n_unknown;
+    }
+    return take_claims(p, r, &m, n_unknown);
+}
+
+struct layer_pull {
+    struct pull *p;
+    size_t i;
+};
+
+static int pull_layer(void *arg, struct err *err)
+{
+    struct layer_pull *l = arg;
+    struct pull *p = l->p;
+    struct layer_place where;
+    place_of(p, l->i, &where);
+    p->layers[l->i] =
+        fetch_layer(p->e, p->registry, &p->config.layers[l->i], &where, p->o->vertex, err);
+    return p->layers[l->i] == NULL ? err->code : 0;
+}
+
+static int check_layers(const struct pull *p, struct err *err)
+{
+    const struct manifest *m = &p->manifest;
+    enum compression c;
+    if (m->n_layers != p->config.n_layers)
+        return err_set(err, ERR_CORRUPT, "the manifest has %zu layers, the configuration %zu",
+                       m->n_layers, p->config.n_layers);
+    for (size_t i = 0; i < m->n_layers; i++)
+        if (layer_media_parse(m->layers[i].media_type, &c, err) < 0)
+            return err->code;
+    return 0;
+}
+
+static int pull_layers(struct pull *p, struct err *err)
+{
+    if (check_layers(p, err) < 0)
+        return err->code;
+    size_t n = p->config.n_layers;
+    p->layers = mem_calloc(n + 1, sizeof(*p->layers));
+    size_t n_unknown = know_layers(p);
+    if (n_unknown > 0)
+        n_unknown = take_claims(p, p->registry, &p->manifest, n_unknown);
+    for (size_t i = 0; p->o->caches != NULL && i < p->o->caches->n && n_unknown > 0; i++)
+        n_unknown = ask_cache(p, p->o->caches->v[i], n_unknown);
+    AUTO(mem_free) struct layer_pull *jobs = mem_calloc(n + 1, sizeof(*jobs));
+    AUTO(group_free) struct group *g = group_new(p->e->pool);
+    for (size_t i = 0; i < n; i++) {
+        jobs[i] = (struct layer_pull){ .p = p, .i = i };
+        if (p->layers[i] == NULL)
+            group_run(g, pull_layer, &jobs[i]);
+    }
+    return group_wait(g, err);
 }
 
 static int get_config(struct pull *p, struct err *err)
@@ -190,10 +266,10 @@ static int find_unmoved(struct pull *p, const struct image_name *name, const cha
 static int pull(struct pull *p, const struct image_name *name, const char *canonical,
                 struct found_image *ret, struct err *err)
 {
-    AUTO(mem_free)
-    char *reference = str_dup(name->has_digest ? DIGEST_S(&name->digest) : name->tag);
+    AUTO(mem_free) char *reference = image_name_reference(name);
     struct blob_id top, id;
-    if (get_manifest(p, reference, &top, &id, err) < 0)
+    if (get_image_manifest(p->registry, reference, p->o->platform, &top, &id, &p->manifest, err) <
+        0)
         return err->code;
     p->answered = true;
     if (p->o->is_plan)
@@ -201,19 +277,18 @@ static int pull(struct pull *p, const struct image_name *name, const char *canon
     if (get_config(p, err) < 0 || pull_layers(p, err) < 0 ||
         remember(p, name, canonical, &top, &id, err) < 0)
         return err->code;
-    return found_from_config(p->e, &p->manifest.config.id, &id, ret, err);
+    found_take(ret, &p->manifest.config.id, &id, &p->config, &p->layers);
+    return 0;
 }
 
 int from_registry(struct engine *e, const struct image_name *name, const char *canonical,
                   const struct find_options *o, bool *ret_answered, struct found_image *ret,
                   struct err *err)
 {
-    struct http *h = engine_http(e);
     AUTO(pull_release) struct pull p = { .e = e, .o = o };
     image_config_init(&p.config);
-    const struct registry_config *config = engine_registries(e, err);
-    if (config != NULL)
-        p.registry = registry_open(h, config, name, REGISTRY_PULL, err);
+    p.repository = image_name_repository(name);
+    p.registry = engine_repository(e, p.repository, err);
     if (p.registry == NULL)
         return err->code;
     int rc = find_unmoved(&p, name, canonical, ret, err);

@@ -1,11 +1,13 @@
 #include "engine/image_docs.h"
 
 #include "engine/engine_internal.h"
+#include "engine/fetch_layer.h"
 #include <string.h>
 
 static void image_doc_release(struct image_doc *d)
 {
     mem_free(d->blobs);
+    mem_free(d->layers);
     manifest_release(&d->manifest);
     buf_release(&d->manifest_text);
     buf_release(&d->config_text);
@@ -24,31 +26,62 @@ void image_docs_release(struct image_docs *d)
 struct blob_job {
     struct store *store;
     const struct diff_id *diff;
+    const struct layer **layer; /* NULL there: to be looked up */
     const enum compression *want;
     struct layer_blob *ret;
 };
 
+/* Bytes that are elsewhere keep the name that they have there, whatever is wanted: they are not
+ * fetched to be packed otherwise. What the store does not keep as it came has no such name. */
+static const struct layer_place *named_elsewhere(const struct layer *l)
+{
+    const struct layer_place *p = layer_place(l);
+    return p != NULL && p->blob.compression != COMPRESSION_NONE ? p : NULL;
+}
+
 static int blob_job(void *arg, struct err *err)
 {
     struct blob_job *j = arg;
-    const struct layer *l = layer_get(j->store, j->diff, err);
-    return l == NULL ? err->code : layer_blob(j->store, l, j->want, j->ret, err);
+    if (*j->layer == NULL)
+        *j->layer = layer_get(j->store, j->diff, err);
+    if (*j->layer == NULL)
+        return err->code;
+    const struct layer_place *elsewhere = named_elsewhere(*j->layer);
+    if (elsewhere == NULL)
+        return layer_blob(j->store, *j->layer, j->want, j->ret, err);
+    *j->ret = elsewhere->blob;
+    return 0;
 }
 
-static int get_blobs(struct engine *e, const struct image_config *c, const enum compression *want,
-                     struct image_doc *d, struct err *err)
+static int get_blobs(struct engine *e, const struct built_image *image,
+                     const enum compression *want, struct image_doc *d, struct err *err)
 {
+    const struct image_config *c = image->config;
     d->n_blobs = c->n_layers;
     d->blobs = mem_calloc(c->n_layers + 1, sizeof(*d->blobs));
+    d->layers = mem_calloc(c->n_layers + 1, sizeof(*d->layers));
     AUTO(mem_free) struct blob_job *jobs = mem_calloc(c->n_layers + 1, sizeof(*jobs));
     AUTO(group_free) struct group *g = group_new(e->pool);
     for (size_t i = 0; i < c->n_layers; i++) {
-        jobs[i] = (struct blob_job){
-            .store = e->store, .diff = &c->layers[i], .want = want, .ret = &d->blobs[i]
-        };
+        d->layers[i] = image->layers != NULL ? image->layers[i] : NULL;
+        jobs[i] = (struct blob_job){ .store = e->store,
+                                     .diff = &c->layers[i],
+                                     .layer = &d->layers[i],
+                                     .want = want,
+                                     .ret = &d->blobs[i] };
         group_run(g, blob_job, &jobs[i]);
     }
     return group_wait(g, err);
+}
+
+int image_doc_bring(struct engine *e, const struct image_doc *d, const bool *has, struct err *err)
+{
+    AUTO(mem_free) const struct layer **wanted = mem_calloc(d->n_blobs + 1, sizeof(*wanted));
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_blobs; i++)
+        if (has == NULL || !has[i])
+            wanted[n++] = d->layers[i];
+    return fetch_layers(e, wanted, n, err);
 }
 
 static void set_config(struct manifest *m, const struct blob_id *id, uint64_t size)
@@ -74,7 +107,7 @@ static int make_one(struct engine *e, const struct built_image *image, const str
 {
     ret->config_id = image->config_id;
     ret->platform = image->config->platform;
-    if (get_blobs(e, image->config, o->compression, ret, err) < 0 ||
+    if (get_blobs(e, image, o->compression, ret, err) < 0 ||
         blob_read(e->store, &image->config_id, MANIFEST_MAX, &ret->config_text, err) < 0)
         return err->code;
     write_manifest(ret);

@@ -9,12 +9,15 @@
 
 #include "engine/engine.h"
 #include "image/oci.h"
-#include "store/layer.h"
+#include "store/layer_away.h"
 
 /* One platform's image; borrowed. */
 struct built_image {
     struct blob_id config_id;
     const struct image_config *config;
+    /* Its layers, lowest first; NULL: as the store has them. One whose bytes are away goes under
+     * the name that they have where they are. */
+    const struct layer *const *layers;
 };
 
 /* "-o" attributes that decide what the documents and blobs are. */
@@ -26,7 +29,8 @@ struct doc_options {
 struct image_doc {
     struct blob_id config_id;
     struct platform platform;
-    struct layer_blob *blobs; /* one a layer, lowest first */
+    struct layer_blob *blobs;    /* one a layer, lowest first */
+    const struct layer **layers; /* the same; they have the bytes */
     size_t n_blobs;
     struct manifest manifest;
     struct blob_id manifest_id;
@@ -43,5 +47,7 @@ DEFINE_AUTO_VALUE(struct image_docs, image_docs_release);
 /* Makes the layers' blobs where they are not there. At least one image. */
 int image_docs_make(struct engine *e, const struct built_image *images, size_t n,
                     const struct doc_options *o, struct image_docs *ret, struct err *err);
+/* Brings here those layers' bytes that are not; has (may be NULL): one a layer, not needed. */
+int image_doc_bring(struct engine *e, const struct image_doc *d, const bool *has, struct err *err);
 
 #endif

@@ -58,7 +58,9 @@ static void ask_kind(struct loading *l)
 static int prepare(struct loading *l, struct err *err)
 {
     const struct image_config *c = l->what->config;
-    struct built_image image = { .config_id = *l->what->config_id, .config = c };
+    struct built_image image = { .config_id = *l->what->config_id,
+                                 .config = c,
+                                 .layers = l->what->layers };
     struct doc_options options = { .compression = NULL };
     if (l->memo.is_known)
         l->is_containerd = l->memo.is_containerd;
@@ -163,8 +165,7 @@ static int produce(void *arg, struct sink *to, struct err *err)
     const struct engine_load *w = l->what;
     struct archive_options o = { .docker = true, .names = w->names, .has = l->lacks.has };
     return l->is_containerd ? archive_write(l->e, &l->docs, &o, to, err)
-                            : archive_write_graph(l->e, w->config_id, w->config, w->names,
-                                                  l->lacks.n_has, to, err);
+                            : archive_write_graph(l->e, w, l->lacks.n_has, to, err);
 }
 
 /* containerd's store takes an image that lacks blobs when it was unpacked before. */

@@ -15,7 +15,8 @@
 struct engine_load {
     const struct blob_id *config_id;
     const struct image_config *config;
-    const struct strv *names; /* canonical */
+    const struct layer *const *layers; /* its layers, or NULL: as the store has them */
+    const struct strv *names;          /* canonical */
     const char *base; /* a name under which the engine may have its lowest layers, or NULL */
 };
 struct engine_loaded {

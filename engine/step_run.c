@@ -1,4 +1,5 @@
 /* RUN: a command in a container, its changes as a layer. */
+#include "engine/fetch_layer.h"
 #include "engine/step_run_internal.h"
 
 #include "base/fs.h"
@@ -325,7 +326,8 @@ int run_command(struct step *s, struct work *w, const struct strv *env, struct o
     };
     AUTO(exec_result_release) struct exec_result result = { 0 };
     struct err lost = ERR_INIT;
-    if (exec_run(b->store, w, &spec, &result, err) < 0)
+    if (fetch_layers(b->e, state->layers, state->n_layers, err) < 0 ||
+        exec_run(b->store, w, &spec, &result, err) < 0)
         return err->code;
     r->was_discarded = o != NULL && observer_check(o, &lost) == ERR_IO;
     if (r->was_discarded)

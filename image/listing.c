@@ -151,6 +151,11 @@ const struct content_id *listing_content_id(const struct listing *l)
     return &l->id;
 }
 
+uint64_t listing_size(const struct listing *l)
+{
+    return l->len;
+}
+
 uint64_t listing_total_size(const struct listing *l)
 {
     return l->total_size;

@@ -110,6 +110,7 @@ struct listing *listing_open_trusted(int fd, unsigned facts, struct err *err) OW
 struct listing *listing_empty(void) OWNED(listing_free) NONNULL;
 
 size_t listing_len(const struct listing *l);
+uint64_t listing_size(const struct listing *l); /* of its bytes */
 /* Identity of what it contains: SHA-256 over all entries without times. Stored in the header. */
 const struct content_id *listing_content_id(const struct listing *l);
 /* Recomputes it from the entries (check, tests). */

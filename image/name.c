@@ -287,3 +287,8 @@ char *image_name_repository(const struct image_name *n)
 {
     return str_printf("%s/%s", n->domain, n->path);
 }
+
+char *image_name_reference(const struct image_name *n)
+{
+    return str_dup(n->has_digest ? DIGEST_S(&n->digest) : n->tag);
+}

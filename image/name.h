@@ -30,5 +30,7 @@ char *image_name_canonical(const struct image_name *n) OWNED(mem_free);
 char *image_name_familiar(const struct image_name *n) OWNED(mem_free);
 /* "docker.io/library/alpine", without tag and digest. */
 char *image_name_repository(const struct image_name *n) OWNED(mem_free);
+/* What a registry is asked for: the digest when there is one, else the tag. */
+char *image_name_reference(const struct image_name *n) OWNED(mem_free);
 
 #endif

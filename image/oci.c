@@ -240,8 +240,8 @@ static json_t *descriptors_json(const struct descriptor *list, size_t n)
 static int doc_kind(const json_t *doc, const char *media_type, const char *what, enum doc_kind *ret,
                     struct err *err)
 {
-    static const char *const names[] = { "schemaVersion", "mediaType", "config",
-                                         "layers",        "manifests", "annotations" };
+    static const char *const names[] = { "schemaVersion", "mediaType",   "config",      "layers",
+                                         "manifests",     "annotations", "artifactType" };
     const json_t *own = json_object_get(doc, "mediaType");
     const char *own_type = json_string_value(own);
     if (doc_names(doc, names, ARRAY_LEN(names), what, err) < 0)
@@ -271,6 +271,7 @@ static bool has_any(const json_t *doc, const char *const *keys, size_t n)
 
 void manifest_release(struct manifest *m)
 {
+    mem_free(m->artifact_type);
     descriptor_release(&m->config);
     descriptors_release(m->layers, m->n_layers);
     json_decref(m->annotations);
@@ -295,6 +296,7 @@ int manifest_parse(const char *p, size_t n, const char *media_type, struct manif
                         err) < 0 ||
         annotations(doc, what, &m.annotations, err) < 0)
         return err->code;
+    m.artifact_type = str_dup(json_get_str(doc, "artifactType"));
     *ret = m;
     memset(&m, 0, sizeof(m));
     return 0;
@@ -320,6 +322,8 @@ static json_t *doc_new(enum doc_kind kind)
 void manifest_write(const struct manifest *m, struct buf *b)
 {
     json_auto_t *doc = doc_new(m->kind ? m->kind : DOC_OCI_MANIFEST);
+    if (m->artifact_type != NULL)
+        json_object_set_new(doc, "artifactType", json_string(m->artifact_type));
     json_object_set_new(doc, "config", descriptor_json(&m->config));
     json_object_set_new(doc, "layers", descriptors_json(m->layers, m->n_layers));
     if (json_object_size(m->annotations) > 0)

@@ -56,6 +56,7 @@ void descriptor_release(struct descriptor *d);
 
 struct manifest {
     enum doc_kind kind;
+    char *artifact_type; /* of what is no image (image-spec 1.1); or NULL */
     struct descriptor config;
     struct descriptor *layers;
     size_t n_layers;

@@ -96,6 +96,26 @@ int store_claim(struct store *s, enum claim_kind kind, const struct digest *d, s
     return TAKE_FD(fd);
 }
 
+/* Waits for it as long as it takes. */
+static int claim_patiently(struct store *s, enum claim_kind kind, const struct digest *d,
+                           int64_t max_ms, struct cancel *cancel, struct err *err)
+{
+    AUTO(fd_close) int fd = open_locks(s, err);
+
+    if (fd < 0)
+        return fd;
+    int rc = lock_await_byte(fd, claim_place(kind, d), true, max_ms, cancel, err);
+    if (rc == ERR_CANCELLED || rc == ERR_NOT_FOUND)
+        return rc;
+    return rc < 0 ? err_wrap(err, "'%s/layers.lock'", s->root) : TAKE_FD(fd);
+}
+
+int layer_fetch_claim(struct store *s, const struct diff_id *id, struct cancel *cancel,
+                      struct err *err)
+{
+    return claim_patiently(s, CLAIM_FETCH, &id->d, LOCK_FOREVER, cancel, err);
+}
+
 int record_claim(struct store *s, const struct cache_key *key, struct cancel *cancel,
                  struct err *err)
 {
@@ -105,12 +125,5 @@ int record_claim(struct store *s, const struct cache_key *key, struct cancel *ca
 int record_claim_within(struct store *s, const struct cache_key *key, int64_t max_ms,
                         struct cancel *cancel, struct err *err)
 {
-    AUTO(fd_close) int fd = open_locks(s, err);
-
-    if (fd < 0)
-        return fd;
-    int rc = lock_await_byte(fd, claim_place(CLAIM_RECORD, &key->d), true, max_ms, cancel, err);
-    if (rc == ERR_CANCELLED || rc == ERR_NOT_FOUND)
-        return rc;
-    return rc < 0 ? err_wrap(err, "'%s/layers.lock'", s->root) : TAKE_FD(fd);
+    return claim_patiently(s, CLAIM_RECORD, &key->d, max_ms, cancel, err);
 }

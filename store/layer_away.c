@@ -122,6 +122,15 @@ bool layer_is_refuted(const struct layer *l)
     return refuted;
 }
 
+bool layer_is_lost(struct store *s, const struct layer *l)
+{
+    struct err ignored = ERR_INIT;
+
+    if (layer_is_away(l))
+        return layer_is_refuted(l);
+    return layer_get(s, &l->diff_id, &ignored) == NULL;
+}
+
 /* Under the layer's lock. */
 static int bring(struct store *s, const struct layer *l, struct err *err)
 {

@@ -14,6 +14,7 @@
 #ifndef SHALE_STORE_LAYER_AWAY_H
 #define SHALE_STORE_LAYER_AWAY_H
 
+#include "base/cancel.h"
 #include "store/layer.h"
 
 /* Where the bytes are. */
@@ -39,6 +40,12 @@ bool layer_is_away(const struct layer *l);
 bool layer_is_refuted(const struct layer *l);
 
 /*
+ * What was built with it is to be built again: it has left the store since it was looked up, or was
+ * refuted. One that is away and not refuted is where it was.
+ */
+bool layer_is_lost(struct store *s, const struct layer *l);
+
+/*
  * Brings the bytes here, when they are not, and gives the layer that they are: l itself for any
  * other layer. Asked for twice at the same time they are fetched once. ERR_CORRUPT: refuted.
  */
@@ -49,6 +56,13 @@ const struct layer *layer_whole(struct store *s, const struct layer *l, struct e
 typedef const struct layer *(*layer_fetch_fn)(void *arg, const struct diff_id *id,
                                               const struct layer_place *where, struct err *err);
 void store_fetch_with(struct store *s, layer_fetch_fn fn, void *arg);
+
+/*
+ * One of those who would fetch a layer, threads and processes: an fd to be closed, or a negative
+ * code. cancel (may be NULL) ends the waiting. Look for the layer afterwards.
+ */
+int layer_fetch_claim(struct store *s, const struct diff_id *id, struct cancel *cancel,
+                      struct err *err);
 
 /*
  * Repositories ("localhost:5000/app") that a blob was seen in: it was fetched from there or sent

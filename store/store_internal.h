@@ -80,9 +80,9 @@ void work_clear_dead(struct store *s);
 /*
  * A lock between everybody, threads of this process included: the byte of a
  * lock file that the digest falls on. It dies with the process. Who holds several has asked for
- * them in the order record (a step that is made), packing, tree.
+ * them in the order record (a step that is made), fetching, packing, tree.
  */
-enum claim_kind { CLAIM_TREE, CLAIM_PACK, CLAIM_RECORD };
+enum claim_kind { CLAIM_TREE, CLAIM_PACK, CLAIM_RECORD, CLAIM_FETCH };
 /* An fd to be closed, or a negative code. */
 int store_claim(struct store *s, enum claim_kind kind, const struct digest *d, struct err *err);
 /* Waits for an exclusive lock on one byte that belongs to the open file description. */

@@ -1,0 +1,116 @@
+#include "engine/fetch_layer.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "engine/build_internal.h"
+#include "engine/engine_internal.h"
+
+struct download {
+    struct registry *from;
+    struct descriptor what;
+};
+
+static int download(void *arg, struct sink *to, struct err *err)
+{
+    struct download *d = arg;
+    return registry_blob(d->from, &d->what, to, err);
+}
+
+static const struct layer *ingest(struct engine *e, struct registry *from, const struct diff_id *id,
+                                  const struct layer_place *where, struct err *err)
+{
+    struct download d = { .from = from };
+    d.what.id = where->blob.id;
+    d.what.size = where->blob.size;
+    AUTO(source_free) struct source *bytes = producer_source(download, &d, err);
+    if (bytes == NULL)
+        return NULL;
+    return layer_ingest(e->store, bytes, &where->blob.id, where->blob.size, id, err);
+}
+
+/* That it was there is a hint for later; it is no reason to fail. */
+static void note_origin(struct engine *e, const struct layer_place *where)
+{
+    struct err err = ERR_INIT;
+    if (blob_origin_add(e->store, &where->blob.id, where->repository, &err) < 0)
+        log_debug("engine", "%s", err.msg);
+}
+
+const struct layer *fetch_layer(struct engine *e, struct registry *from, const struct diff_id *id,
+                                const struct layer_place *where, int vertex, struct err *err)
+{
+    char shown[DIGEST_STR_LEN + 1];
+    struct err miss = ERR_INIT;
+    AUTO(fd_close) int claim = layer_fetch_claim(e->store, id, e->cancel, err);
+    if (claim < 0)
+        return NULL;
+    const struct layer *l = layer_get(e->store, id, &miss);
+    if (l != NULL)
+        return l;
+    digest_str(&where->blob.id.d, shown);
+    vertex_status(e, vertex, shown, 0, where->blob.size, false);
+    l = ingest(e, from, id, where, err);
+    if (l == NULL) {
+        err_wrap(err, "layer %s", shown);
+        return NULL;
+    }
+    vertex_status(e, vertex, shown, where->blob.size, where->blob.size, true);
+    note_origin(e, where);
+    return l;
+}
+
+struct registry *engine_repository(struct engine *e, const char *repository, struct err *err)
+{
+    AUTO(image_name_release) struct image_name name = { .domain = NULL };
+    struct http *h = engine_http(e);
+    const struct registry_config *config = engine_registries(e, err);
+    if (config == NULL || image_name_parse(repository, &name, err) < 0)
+        return NULL;
+    pthread_mutex_lock(&e->lock);
+    struct registry *r = map_get(e->repositories, repository);
+    if (r == NULL) {
+        r = registry_open(h, config, &name, REGISTRY_PULL, err);
+        if (r != NULL)
+            map_set(e->repositories, repository, r);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return r;
+}
+
+const struct layer *fetch_absent_layer(void *arg, const struct diff_id *id,
+                                       const struct layer_place *where, struct err *err)
+{
+    struct engine *e = arg;
+    struct registry *from = engine_repository(e, where->repository, err);
+    if (from == NULL)
+        return NULL;
+    int64_t started = clock_mono_ms();
+    int v = vertex_begin(e, "[internal] fetch layers of %s", where->repository);
+    const struct layer *l = fetch_layer(e, from, id, where, v, err);
+    vertex_close(e, v, l == NULL ? err->code : 0, started, err);
+    return l;
+}
+
+struct fetching {
+    struct engine *e;
+    const struct layer *layer;
+};
+
+static int fetch_one(void *arg, struct err *err)
+{
+    struct fetching *f = arg;
+    return layer_whole(f->e->store, f->layer, err) == NULL ? err->code : 0;
+}
+
+int fetch_layers(struct engine *e, const struct layer *const *layers, size_t n, struct err *err)
+{
+    AUTO(mem_free) struct fetching *jobs = mem_calloc(n + 1, sizeof(*jobs));
+    AUTO(group_free) struct group *g = group_new(e->pool);
+    for (size_t i = 0; i < n; i++) {
+        jobs[i] = (struct fetching){ .e = e, .layer = layers[i] };
+        if (layer_is_away(layers[i]))
+            group_run(g, fetch_one, &jobs[i]);
+    }
+    return group_wait(g, err);
+}
