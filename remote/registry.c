@@ -19,6 +19,7 @@ void registry_free(struct registry *r)
     mem_free(r->host);
     mem_free(r->path);
     mem_free(r->authorization);
+    strv_release(&r->wanted);
     pthread_mutex_destroy(&r->lock);
     mem_free(r);
 }
@@ -53,9 +54,8 @@ const char *registry_path(const struct registry *r)
 
 /* --- asking, with a token and again ----------------------------------------------------------- */
 
-/* Once; when the answer is 401, gets a token and asks once more. */
-static int ask(struct registry *r, const struct http_request *q, struct http_response *ret,
-               struct err *err)
+int registry_ask(struct registry *r, const struct http_request *q, struct http_response *ret,
+                 struct err *err)
 {
     for (int n = 0;; n++) {
         unsigned number;
@@ -78,20 +78,18 @@ static int ask(struct registry *r, const struct http_request *q, struct http_res
     }
 }
 
-static bool is_busy(int status)
+bool registry_is_busy(int status)
 {
     return status == 429 || status == 500 || (status >= 502 && status <= 504);
 }
 
-/* Whether a failure may pass. What never answered at all is not worth waiting for. */
-static bool may_pass(struct registry *r, const struct err *err)
+bool registry_may_pass(struct registry *r, const struct err *err)
 {
     return http_is_broken_off(err) || (err->code == ERR_NET && err->sys != EPROTO && r->answered);
 }
 
-/* Before another try: as long as the answer (or NULL) asks for, else longer each time. */
-static int back_off(struct registry *r, int n, const struct http_response *p, const char *why,
-                    struct err *err)
+int registry_back_off(struct registry *r, int n, const struct http_response *p, const char *why,
+                      struct err *err)
 {
     int64_t ms = p != NULL ? http_retry_after_ms(p) : -1;
     if (ms < 0)
@@ -102,15 +100,14 @@ static int back_off(struct registry *r, int n, const struct http_response *p, co
     return http_wait(r->http, ms, err);
 }
 
-/* As ask, with retries; for answers that come whole into *ret or not at all. */
-static int ask_patiently(struct registry *r, const struct http_request *q,
-                         struct http_response *ret, struct err *err)
+int registry_ask_patiently(struct registry *r, const struct http_request *q,
+                           struct http_response *ret, struct err *err)
 {
     for (int n = 0;; n++) {
         AUTO(http_response_release) struct http_response p = { .status = 0 };
         struct err now = ERR_INIT;
-        int bad = ask(r, q, &p, &now);
-        bool again = bad < 0 ? may_pass(r, &now) : is_busy(p.status);
+        int bad = registry_ask(r, q, &p, &now);
+        bool again = bad < 0 ? registry_may_pass(r, &now) : registry_is_busy(p.status);
         if (!again || n + 1 == REGISTRY_TRIES) {
             if (bad < 0)
                 return err_copy(err, &now);
@@ -120,7 +117,7 @@ static int ask_patiently(struct registry *r, const struct http_request *q,
         }
         char status[32];
         snprintf(status, sizeof(status), "HTTP %d", p.status);
-        if (back_off(r, n, bad < 0 ? NULL : &p, bad < 0 ? now.msg : status, err) < 0)
+        if (registry_back_off(r, n, bad < 0 ? NULL : &p, bad < 0 ? now.msg : status, err) < 0)
             return err->code;
     }
 }
@@ -219,7 +216,7 @@ int registry_manifest(struct registry *r, const char *reference, struct buf *ret
                               .headers = &headers,
                               .max = MANIFEST_MAX,
                               .total_timeout_s = DOCUMENT_TIMEOUT_S };
-    if (ask_patiently(r, &q, &p, err) < 0)
+    if (registry_ask_patiently(r, &q, &p, err) < 0)
         return err->code == ERR_AUTH ? err->code : err_wrap(err, "%s", name);
     if (p.status != 200)
         return registry_refused(r, name, &p, err);
@@ -256,9 +253,9 @@ int registry_resolve(struct registry *r, const char *tag, struct blob_id *ret_id
     struct http_request q = {
         .method = "HEAD", .url = url, .headers = &headers, .total_timeout_s = DOCUMENT_TIMEOUT_S
     };
-    if (ask_patiently(r, &q, &p, err) < 0)
+    if (registry_ask_patiently(r, &q, &p, err) < 0)
         return err->code == ERR_AUTH ? err->code : err_wrap(err, "%s", name);
-    if (p.status == 401 || p.status == 403 || p.status == 404 || is_busy(p.status))
+    if (p.status == 401 || p.status == 403 || p.status == 404 || registry_is_busy(p.status))
         return registry_refused(r, name, &p, err);
     if (p.status != 200 || header_digest(&p, &said, &none) < 0)
         return resolve_by_get(r, tag, ret_id, err);
@@ -286,7 +283,7 @@ static enum outcome download_answered(struct download *d, uint64_t before,
     bool is_past_end = p->status == 416 && before > 0;
     if (p->status != 200 && p->status != 206 && !is_past_end) {
         registry_refused(d->r, "download failed", p, err);
-        return is_busy(p->status) ? DOWNLOAD_AGAIN : DOWNLOAD_FAILED;
+        return registry_is_busy(p->status) ? DOWNLOAD_AGAIN : DOWNLOAD_FAILED;
     }
     if (verify_sink_is_whole(d->to))
         return DOWNLOAD_DONE;
@@ -300,9 +297,10 @@ static enum outcome download_try(struct download *d, struct http_response *ret, 
     struct http_request q = {
         .method = "GET", .url = d->url, .to = d->to, .max = UINT64_MAX, .resume_from = before
     };
-    if (ask(d->r, &q, ret, err) == 0)
+    if (registry_ask(d->r, &q, ret, err) == 0)
         return download_answered(d, before, ret, err);
-    return !verify_sink_is_broken(d->to) && may_pass(d->r, err) ? DOWNLOAD_AGAIN : DOWNLOAD_FAILED;
+    return !verify_sink_is_broken(d->to) && registry_may_pass(d->r, err) ? DOWNLOAD_AGAIN
+                                                                         : DOWNLOAD_FAILED;
 }
 
 static int download(struct download *d, struct err *err)
@@ -315,7 +313,7 @@ static int download(struct download *d, struct err *err)
             return verify_sink_check(d->to, &d->what->id.d, err);
         if (outcome == DOWNLOAD_FAILED || n + 1 == REGISTRY_TRIES)
             return err_copy(err, &now);
-        if (back_off(d->r, n, p.status != 0 ? &p : NULL, now.msg, &stopped) < 0)
+        if (registry_back_off(d->r, n, p.status != 0 ? &p : NULL, now.msg, &stopped) < 0)
             return err_copy(err, &stopped);
     }
 }

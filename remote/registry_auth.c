@@ -192,6 +192,16 @@ char *registry_authorization(struct registry *r, unsigned *ret_number)
     return value;
 }
 
+void registry_want_scope(struct registry *r, const char *repository)
+{
+    pthread_mutex_lock(&r->lock);
+    if (!str_eq(repository, r->path) && !strv_has(&r->wanted, repository)) {
+        strv_add(&r->wanted, repository);
+        mem_free(TAKE(r->authorization)); /* of a narrower scope */
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
 /*
  * Who may be asked for tokens: https, or plain http on this machine when the
  * registry itself is that. A registry elsewhere cannot make us call local services.
