@@ -33,12 +33,13 @@ const struct curl_api *curl_api(void);
  * Sets an option. What an option takes is in its number, and the compiler sees only "...": so it is
  * looked at here that a long is a long and a pointer none.
  */
-#define CURL_SET(easy, option, value)                                                          \
-    __extension__({                                                                            \
-        _Static_assert(((option) < CURLOPTTYPE_OBJECTPOINT || (option) > CURLOPTTYPE_OFF_T) == \
-                           _Generic((value), int : 2, long : 1, long long : 1, default : 0),   \
-                       "a value of another type than the option's");                           \
-        curl_api()->easy_setopt((easy), (option), (value));                                    \
+#define CURL_SET(easy, option, value)                                                        \
+    __extension__({                                                                          \
+        _Static_assert(((option) < CURLOPTTYPE_OBJECTPOINT ||                                \
+                        ((option) > CURLOPTTYPE_OFF_T && (option) < CURLOPTTYPE_BLOB)) ==    \
+                           _Generic((value), int : 2, long : 1, long long : 1, default : 0), \
+                       "a value of another type than the option's");                         \
+        curl_api()->easy_setopt((easy), (option), (value));                                  \
     })
 
 #endif

@@ -194,6 +194,8 @@ static int follow(struct http_hop *hop, const char *location, struct err *err)
         return refuse_redirect(err, hop, "redirects from https to http");
     if (hop->q->unix_socket != NULL && !is_same)
         return refuse_redirect(err, hop, "redirects away from its socket");
+    if (hop->q->stays && !is_same)
+        return refuse_redirect(err, hop, "redirects to another server what is for it alone");
     bool is_read = str_eq(hop->method, "GET") || str_eq(hop->method, "HEAD");
     if (!is_read && (hop->status == 303 || (hop->status < 303 && str_eq(hop->method, "POST")))) {
         hop->method = "GET";
@@ -255,6 +257,11 @@ int http_do(struct http *h, const struct http_request *q, struct http_response *
     hop.headers = (struct strv)STRV_INIT;
     hop.answer = (struct buf)BUF_INIT;
     return 0;
+}
+
+struct cancel *http_cancel(const struct http *h)
+{
+    return h->cancel;
 }
 
 bool http_is_broken_off(const struct err *err)

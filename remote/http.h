@@ -33,6 +33,7 @@ struct http *http_new(struct cancel *cancel) OWNED(http_free) NONNULL;
 /* Loads what the first request would have to wait for. Any thread. */
 void http_warm_up(void);
 const char *http_library(struct err *err); /* libcurl's version */
+struct cancel *http_cancel(const struct http *h);
 
 struct http_request {
     const char *method; /* "GET", "HEAD", "POST", "PUT", ... */
@@ -53,6 +54,10 @@ struct http_request {
     int idle_timeout_s;                         /* no byte for so long: ERR_NET; 0: 60 */
     int total_timeout_s;                        /* for one hop, all in all; 0: none */
     const char *ca_file, *cert_file, *key_file; /* or NULL */
+    /* Of the first URL's origin alone, as the certificate is. */
+    const char *ca_extra; /* PEM text: CAs beside the system's; or NULL */
+    bool is_unverified;   /* any certificate will do */
+    bool stays;           /* a redirect away from the origin is refused (ERR_NET) */
     /*
      * Whether an address is of the inside (this machine, this network): url_ip_is_inside. A
      * redirect from outside to there is refused (ERR_NET), by the address that was really connected

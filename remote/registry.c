@@ -8,38 +8,77 @@
 #include <string.h>
 
 #define DOCUMENT_TIMEOUT_S 120
-#define DOCKER_HUB "registry-1.docker.io" /* where docker.io answers */
+#define MIRROR_TRIES 2 /* there is the registry itself */
 
 void registry_free(struct registry *r)
 {
     if (r == NULL)
         return;
+    for (size_t i = 0; i < r->n_mirrors; i++)
+        registry_free(r->mirrors[i]);
+    mem_free(r->mirrors);
     mem_free(r->name);
     mem_free(r->base);
     mem_free(r->host);
     mem_free(r->path);
-    mem_free(r->authorization);
+    secret_free(r->authorization);
     strv_release(&r->wanted);
+    challenge_release(&r->challenge);
     pthread_mutex_destroy(&r->lock);
+    registry_config_free(r->own_config);
     mem_free(r);
 }
 
-struct registry *registry_open(struct http *h, UNUSED const struct registry_config *config,
-                               const struct image_name *name, enum registry_access access,
-                               UNUSED struct err *err)
+/* Of one host; without its mirrors. */
+static struct registry *new_registry(struct http *h, struct registry_host *at,
+                                     const struct image_name *name, enum registry_access access)
 {
-    const char *host = str_eq(name->domain, "docker.io") ? DOCKER_HUB : name->domain;
     struct registry *r = mem_zalloc(sizeof(*r));
+    const char *scheme_end = strstr(at->base, "://");
     r->http = h;
+    r->at = at;
     r->name = image_name_repository(name);
-    r->base = str_printf("%s://%s", url_host_is_loopback(host) ? "http" : "https", host);
-    r->host = str_dup(host);
+    r->base = str_dup(at->base);
+    r->host = str_dup(scheme_end != NULL ? scheme_end + 3 : at->base);
     r->path = str_dup(name->path);
     r->access = access;
+    r->tries = at->is_mirror ? MIRROR_TRIES : REGISTRY_TRIES;
     r->backoff_ms = 250;
     r->wait_max_ms = REGISTRY_WAIT_MAX_MS;
     pthread_mutex_init(&r->lock, NULL);
     return r;
+}
+
+static int add_mirrors(struct registry *r, const struct registry_config *config,
+                       const struct image_name *name, struct err *err)
+{
+    AUTO(strv_release) struct strv urls = STRV_INIT;
+    registry_config_mirrors(config, name->domain, &urls);
+    r->mirrors = mem_calloc(urls.n + 1, sizeof(r->mirrors[0]));
+    for (size_t i = 0; i < urls.n; i++) {
+        struct registry_host *at = registry_config_host(config, name->domain, urls.v[i], err);
+        if (at == NULL)
+            return err->code;
+        r->mirrors[r->n_mirrors++] = new_registry(r->http, at, name, REGISTRY_PULL);
+    }
+    return 0;
+}
+
+struct registry *registry_open(struct http *h, const struct registry_config *config,
+                               const struct image_name *name, enum registry_access access,
+                               struct err *err)
+{
+    AUTO(registry_config_free) struct registry_config *own = NULL;
+    if (config == NULL)
+        config = own = registry_config_none();
+    struct registry_host *at = registry_config_host(config, name->domain, NULL, err);
+    if (at == NULL || registry_host_settle(at, h, err) < 0)
+        return NULL;
+    AUTO(registry_free) struct registry *r = new_registry(h, at, name, access);
+    r->own_config = TAKE(own);
+    if (access == REGISTRY_PULL && add_mirrors(r, config, name, err) < 0)
+        return NULL;
+    return TAKE(r);
 }
 
 const char *registry_host(const struct registry *r)
@@ -54,27 +93,36 @@ const char *registry_path(const struct registry *r)
 
 /* --- asking, with a token and again ----------------------------------------------------------- */
 
+static int ask_once(struct registry *r, const struct http_request *q, const char *authorization,
+                    struct http_response *ret, struct err *err)
+{
+    struct http_request one = *q;
+    one.authorization = authorization;
+    registry_host_secure(r->at, &one);
+    int bad = http_do(r->http, &one, ret, err);
+    if (bad == 0 || http_is_broken_off(err))
+        r->answered = true;
+    return bad;
+}
+
 int registry_ask(struct registry *r, const struct http_request *q, struct http_response *ret,
                  struct err *err)
 {
-    for (int n = 0;; n++) {
+    for (bool is_new = false;;) { /* the token: its refusal is the last word */
         unsigned number;
-        AUTO(mem_free) char *authorization = registry_authorization(r, &number);
+        AUTO(secret_free) char *authorization = registry_authorization(r, &number);
         AUTO(http_response_release) struct http_response p = { .status = 0 };
-        struct http_request one = *q;
-        one.authorization = authorization;
-        int bad = http_do(r->http, &one, &p, err);
-        if (bad == 0 || http_is_broken_off(err))
-            r->answered = true;
-        if (bad < 0)
-            return bad;
-        if (p.status != 401 || n == 1) {
+        if (ask_once(r, q, authorization, &p, err) < 0)
+            return err->code;
+        if (p.status != 401 || is_new) {
             *ret = p;
             p = (struct http_response){ .status = 0 };
             return 0;
         }
-        if (registry_renew(r, &p, number, err) < 0)
+        int got = registry_renew(r, &p, number, err);
+        if (got < 0)
             return err->code;
+        is_new = got == 0;
     }
 }
 
@@ -107,8 +155,9 @@ int registry_ask_patiently(struct registry *r, const struct http_request *q,
         AUTO(http_response_release) struct http_response p = { .status = 0 };
         struct err now = ERR_INIT;
         int bad = registry_ask(r, q, &p, &now);
-        bool again = bad < 0 ? registry_may_pass(r, &now) : registry_is_busy(p.status);
-        if (!again || n + 1 == REGISTRY_TRIES) {
+        bool again = bad < 0 ? registry_may_pass(r, &now)
+                             : registry_is_busy(p.status) && !registry_is_used_up(&p);
+        if (!again || n + 1 == r->tries) {
             if (bad < 0)
                 return err_copy(err, &now);
             *ret = p;
@@ -199,8 +248,8 @@ static int verify_document(const struct http_response *p, const char *name,
     return 0;
 }
 
-int registry_manifest(struct registry *r, const char *reference, struct buf *ret,
-                      char **ret_media_type, struct blob_id *ret_id, struct err *err)
+static int manifest_from(struct registry *r, const char *reference, struct buf *ret,
+                         char **ret_media_type, struct blob_id *ret_id, struct err *err)
 {
     bool has_digest;
     struct digest want, have;
@@ -230,15 +279,54 @@ int registry_manifest(struct registry *r, const char *reference, struct buf *ret
     return 0;
 }
 
+/* The next mirror that may be asked, from *i on; NULL: the registry itself is next. */
+static struct registry *next_mirror(struct registry *r, size_t *i)
+{
+    while (*i < r->n_mirrors) {
+        struct registry *m = r->mirrors[(*i)++];
+        if (!m->at->is_off)
+            return m;
+    }
+    return NULL;
+}
+
+/*
+ * A mirror has failed; false: by a cancel, which ends it all. One that does not have something may
+ * have the next thing; any other is not asked again.
+ */
+static bool pass_by(struct registry *mirror, const struct err *why)
+{
+    if (why->code == ERR_CANCELLED)
+        return false;
+    log_info("remote", "the mirror %s does not serve: %s", mirror->host, why->msg);
+    if (why->code != ERR_NOT_FOUND && why->code != ERR_AUTH && why->code != ERR_USAGE)
+        mirror->at->is_off = true;
+    return true;
+}
+
+int registry_manifest(struct registry *r, const char *reference, struct buf *ret,
+                      char **ret_media_type, struct blob_id *ret_id, struct err *err)
+{
+    struct registry *mirror;
+    for (size_t i = 0; (mirror = next_mirror(r, &i)) != NULL;) {
+        struct err why = ERR_INIT;
+        if (manifest_from(mirror, reference, ret, ret_media_type, ret_id, &why) == 0)
+            return 0;
+        if (!pass_by(mirror, &why))
+            return err_copy(err, &why);
+    }
+    return manifest_from(r, reference, ret, ret_media_type, ret_id, err);
+}
+
 static int resolve_by_get(struct registry *r, const char *tag, struct blob_id *ret_id,
                           struct err *err)
 {
     AUTO(buf_release) struct buf doc = BUF_INIT;
     AUTO(mem_free) char *type = NULL;
-    return registry_manifest(r, tag, &doc, &type, ret_id, err);
+    return manifest_from(r, tag, &doc, &type, ret_id, err);
 }
 
-int registry_resolve(struct registry *r, const char *tag, struct blob_id *ret_id, struct err *err)
+static int resolve_at(struct registry *r, const char *tag, struct blob_id *ret_id, struct err *err)
 {
     bool has_digest;
     struct digest want, said;
@@ -265,6 +353,19 @@ int registry_resolve(struct registry *r, const char *tag, struct blob_id *ret_id
     return 0;
 }
 
+int registry_resolve(struct registry *r, const char *tag, struct blob_id *ret_id, struct err *err)
+{
+    struct registry *mirror;
+    for (size_t i = 0; (mirror = next_mirror(r, &i)) != NULL;) {
+        struct err why = ERR_INIT;
+        if (resolve_at(mirror, tag, ret_id, &why) == 0)
+            return 0;
+        if (!pass_by(mirror, &why))
+            return err_copy(err, &why);
+    }
+    return resolve_at(r, tag, ret_id, err);
+}
+
 /* --- blobs ------------------------------------------------------------------------------------ */
 
 struct download {
@@ -283,7 +384,8 @@ static enum outcome download_answered(struct download *d, uint64_t before,
     bool is_past_end = p->status == 416 && before > 0;
     if (p->status != 200 && p->status != 206 && !is_past_end) {
         registry_refused(d->r, "download failed", p, err);
-        return registry_is_busy(p->status) ? DOWNLOAD_AGAIN : DOWNLOAD_FAILED;
+        return registry_is_busy(p->status) && !registry_is_used_up(p) ? DOWNLOAD_AGAIN
+                                                                      : DOWNLOAD_FAILED;
     }
     if (verify_sink_is_whole(d->to))
         return DOWNLOAD_DONE;
@@ -311,21 +413,57 @@ static int download(struct download *d, struct err *err)
         enum outcome outcome = download_try(d, &p, &now);
         if (outcome == DOWNLOAD_DONE)
             return verify_sink_check(d->to, &d->what->id.d, err);
-        if (outcome == DOWNLOAD_FAILED || n + 1 == REGISTRY_TRIES)
+        if (outcome == DOWNLOAD_FAILED || n + 1 == d->r->tries)
             return err_copy(err, &now);
         if (registry_back_off(d->r, n, p.status != 0 ? &p : NULL, now.msg, &stopped) < 0)
             return err_copy(err, &stopped);
     }
 }
 
-int registry_blob(struct registry *r, const struct descriptor *d, struct sink *to, struct err *err)
+/* Goes on where another has stopped, so that a mirror's failure costs nothing that has come. */
+static int blob_from(struct registry *r, const struct descriptor *d, struct sink *verified,
+                     struct err *err)
 {
-    AUTO(sink_free) struct sink *verified = verify_sink_new(to, d->size);
     AUTO(mem_free)
     char *url = str_printf("%s/v2/%s/blobs/%s", r->base, r->path, DIGEST_S(&d->id.d));
     struct download load = { .r = r, .what = d, .url = url, .to = verified };
     int bad = download(&load, err);
     if (bad < 0 && bad != ERR_AUTH && bad != ERR_CANCELLED)
         err_wrap(err, "blob %s of %s", DIGEST_S(&d->id.d), r->name);
+    return bad;
+}
+
+/* 0: it has come; 1: the next one may go on; else what to make of it, with err.sys. */
+static int blob_from_mirror(struct registry *mirror, const struct descriptor *d,
+                            struct sink *verified, struct err *err)
+{
+    if (blob_from(mirror, d, verified, err) == 0)
+        return 0;
+    bool is_wrong = err->code == ERR_CORRUPT &&
+                    (verify_sink_is_whole(verified) || verify_sink_is_broken(verified));
+    if (!pass_by(mirror, err) || (verify_sink_is_broken(verified) && !is_wrong))
+        return err->code;
+    if (!is_wrong)
+        return 1;
+    err->sys = EAGAIN;
+    return err->code;
+}
+
+int registry_blob(struct registry *r, const struct descriptor *d, struct sink *to, struct err *err)
+{
+    AUTO(sink_free) struct sink *verified = verify_sink_new(to, d->size);
+    struct registry *mirror;
+    for (size_t i = 0; (mirror = next_mirror(r, &i)) != NULL;) {
+        struct err why = ERR_INIT;
+        int got = blob_from_mirror(mirror, d, verified, &why);
+        if (got < 0)
+            return err_copy(err, &why);
+        if (got == 0)
+            return 0;
+    }
+    bool is_mixed = verify_sink_done(verified) > 0;
+    int bad = blob_from(r, d, verified, err);
+    if (bad == ERR_CORRUPT && is_mixed)
+        err->sys = EAGAIN;
     return bad;
 }

@@ -6,6 +6,9 @@
  * Answers that may pass (429, 5xx, a broken connection) are waited for and asked again, at most 5
  * times with back-off (0.25 s, doubled); 429 and 503 after what Retry-After says (at most 60 s). A
  * registry that never answered is not tried again.
+ *
+ * Mirrors are asked before, for what is pulled; whatever goes wrong there (but a cancel), the
+ * registry itself is asked. Their credentials are their own.
  */
 #ifndef SHALE_REMOTE_REGISTRY_H
 #define SHALE_REMOTE_REGISTRY_H
@@ -41,7 +44,8 @@ int registry_resolve(struct registry *r, const char *tag, struct blob_id *ret_id
 /*
  * The bytes of a blob into to (not finished). Verified: at the end a wrong digest or size is
  * ERR_CORRUPT. A broken connection is resumed by range. What to has got after a failure is no blob:
- * throw it away.
+ * throw it away. ERR_CORRUPT with err.sys EAGAIN: a mirror gave bytes that are wrong; it is not
+ * asked any more, and with an empty sink it may go well.
  */
 int registry_blob(struct registry *r, const struct descriptor *d, struct sink *to, struct err *err);
 

@@ -108,6 +108,13 @@ bool url_same_origin(const char *a, const char *b)
     return x != NULL && y != NULL && same_origin(x, y);
 }
 
+bool url_same_host(const char *a, const char *b)
+{
+    AUTO_CURLU CURLU *x = url_parse(a);
+    AUTO_CURLU CURLU *y = url_parse(b);
+    return x != NULL && y != NULL && same_part(x, y, CURLUPART_HOST);
+}
+
 char *url_resolve(const char *base, const char *location, struct err *err)
 {
     AUTO_CURLU CURLU *from = url_parse(base);

@@ -19,6 +19,7 @@ bool url_is_valid(const char *url); /* http or https, with a host */
 int url_check(const char *url, struct err *err);
 /* Same scheme, host and port (written or by default). False for what is no URL. */
 bool url_same_origin(const char *a, const char *b);
+bool url_same_host(const char *a, const char *b); /* whatever scheme and port */
 /*
  * Where a Location leads from base: http or https only, a fragment dropped,
  * user and password dropped unless the origin stays. ERR_NET for anything else.
