@@ -47,8 +47,10 @@ static int blob_job(void *arg, struct err *err)
     if (*j->layer == NULL)
         return err->code;
     const struct layer_place *elsewhere = named_elsewhere(*j->layer);
-    if (elsewhere == NULL)
-        return layer_blob(j->store, *j->layer, j->want, j->ret, err);
+    if (elsewhere == NULL) {
+        struct pack_options how = PACK_AS(j->want != NULL ? *j->want : COMPRESSION_NONE);
+        return layer_blob(j->store, *j->layer, j->want != NULL ? &how : NULL, j->ret, err);
+    }
     *j->ret = elsewhere->blob;
     return 0;
 }

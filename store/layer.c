@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Names of encodings in the index, in the order in which they are read from. */
@@ -35,6 +36,20 @@ static int not_here(const struct diff_id *id, struct err *err)
     return err_set(err, ERR_NOT_FOUND, "layer '%s' is not in the store", DIGEST_S(&id->d));
 }
 
+/* In the index a level that was asked for follows: "gzip/9". */
+static bool parse_encoding(const char *text, enum compression *ret, int *ret_level)
+{
+    for (size_t i = 0; i < ARRAY_LEN(encodings); i++) {
+        const char *rest = text + strlen(encodings[i].name);
+        if (!str_starts(text, encodings[i].name) || (*rest != '\0' && *rest != '/'))
+            continue;
+        *ret = encodings[i].compression;
+        *ret_level = *rest == '/' ? atoi(rest + 1) : COMPRESSION_LEVEL_DEFAULT;
+        return true;
+    }
+    return false;
+}
+
 /* Blobs of a layer. */
 
 struct blobs_query {
@@ -46,13 +61,11 @@ static void take_blob_row(sqlite3_stmt *q, struct layer_blobs *found)
 {
     struct layer_blob *b = &found->v[found->n];
 
-    for (size_t i = 0; i < ARRAY_LEN(encodings); i++)
-        if (strcmp(encodings[i].name, col_text(q, 0)) == 0 && col_digest(q, 1, &b->id.d)) {
-            b->compression = encodings[i].compression;
-            b->size = (uint64_t)col_int(q, 2);
-            found->n++;
-            return;
-        }
+    if (!parse_encoding(col_text(q, 0), &b->compression, &found->level[found->n]) ||
+        !col_digest(q, 1, &b->id.d))
+        return;
+    b->size = (uint64_t)col_int(q, 2);
+    found->n++;
 }
 
 static int find_blob_rows(struct db *ix, void *arg, struct err *err)
@@ -81,8 +94,10 @@ int layer_blobs_find(struct store *s, const struct diff_id *id, struct layer_blo
     for (size_t e = 0; e < ARRAY_LEN(encodings); e++)
         for (size_t i = 0; i < bq.found.n; i++) {
             struct layer_blob *b = &bq.found.v[i];
-            if (b->compression == encodings[e].compression && blob_has_size(s, &b->id, b->size))
-                ret->v[ret->n++] = *b;
+            if (b->compression != encodings[e].compression || !blob_has_size(s, &b->id, b->size))
+                continue;
+            ret->level[ret->n] = bq.found.level[i];
+            ret->v[ret->n++] = *b;
         }
     return 0;
 }
@@ -90,26 +105,30 @@ int layer_blobs_find(struct store *s, const struct diff_id *id, struct layer_blo
 struct blob_row {
     const struct diff_id *id;
     const struct layer_blob *blob;
+    int level;
 };
 
 static int put_blob_row(struct db *ix, void *arg, struct err *err)
 {
     const struct blob_row *row = arg;
+    const char *name = encoding_name(row->blob->compression);
+    char text[32];
     AUTO(query_end) sqlite3_stmt *q = query(ix, Q_LAYER_BLOB_PUT, err);
 
     if (q == NULL)
         return err->code;
     bind_digest(q, 1, &row->id->d);
-    bind_text(q, 2, encoding_name(row->blob->compression));
+    snprintf(text, sizeof(text), row->level < 0 ? "%s" : "%s/%d", name, row->level);
+    bind_text(q, 2, text);
     bind_digest(q, 3, &row->blob->id.d);
     bind_int(q, 4, (int64_t)row->blob->size);
     return query_run(ix, q, err);
 }
 
 int layer_blob_note(struct store *s, const struct diff_id *id, const struct layer_blob *b,
-                    struct err *err)
+                    int level, struct err *err)
 {
-    struct blob_row row = { .id = id, .blob = b };
+    struct blob_row row = { .id = id, .blob = b, .level = level };
 
     return db_write(s->db, store_is_durable(s), put_blob_row, &row, err);
 }
@@ -460,7 +479,9 @@ static int put_tree_row(struct db *ix, const struct layer_put *put, int64_t tick
 static int put_rows(struct db *ix, void *arg, struct err *err)
 {
     const struct layer_put *put = arg;
-    struct blob_row row = { .id = &put->layer->diff_id, .blob = put->blob };
+    struct blob_row row = { .id = &put->layer->diff_id,
+                            .blob = put->blob,
+                            .level = COMPRESSION_LEVEL_DEFAULT };
     int64_t tick;
 
     if (db_tick(ix, &tick, err) < 0 || put_layer_row(ix, put, tick, err) < 0)

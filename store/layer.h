@@ -78,15 +78,25 @@ char *layer_tree(struct store *s, const struct layer *l, struct err *err) OWNED(
 bool layer_has_tree(struct store *s, const struct layer *l);
 
 /*
- * The layer's blob in an encoding that want allows, made now if it has to be (from the tree, or
- * from a blob of another encoding). With want NULL any encoding that is there, else zstd.
+ * The layer's blob as want says, made now if it has to be (from the tree, or from a blob of another
+ * encoding). With want NULL any encoding that is there, else zstd.
+ *
+ * A blob of the compression that is here is taken whatever its level, and whoever made it: it
+ * spares the work, and a registry may have it already. Only with force and a level it has to be one
+ * that was made here at that level.
  */
+struct pack_options {
+    enum compression compression; /* one with a name (compression_name) */
+    int level; /* COMPRESSION_LEVEL_DEFAULT, gzip 0 to 9, zstd 0 to 22 (0: zstd's own default) */
+    bool force;
+};
+#define PACK_AS(c) ((struct pack_options){ .compression = (c), .level = COMPRESSION_LEVEL_DEFAULT })
 struct layer_blob {
     struct blob_id id;
     uint64_t size;
     enum compression compression;
 };
-int layer_blob(struct store *s, const struct layer *l, const enum compression *want,
+int layer_blob(struct store *s, const struct layer *l, const struct pack_options *want,
                struct layer_blob *ret, struct err *err);
 /* One that is there, of any encoding; 1 when there is one, 0, or a negative code. */
 int layer_any_blob(struct store *s, const struct layer *l, struct layer_blob *ret, struct err *err);

@@ -52,13 +52,14 @@ struct listing *layer_listing_load(struct store *s, struct layer_row *row, struc
 
 /* Where the bytes of a layer are: its blobs that are here, best to read from first. */
 struct layer_blobs {
-    struct layer_blob v[8];
+    struct layer_blob v[16];
+    int level[16]; /* that it was packed with on request, else COMPRESSION_LEVEL_DEFAULT */
     size_t n;
 };
 int layer_blobs_find(struct store *s, const struct diff_id *id, struct layer_blobs *ret,
                      struct err *err);
 int layer_blob_note(struct store *s, const struct diff_id *id, const struct layer_blob *b,
-                    struct err *err);
+                    int level, struct err *err);
 
 /*
  * The tar as it is in one blob: not verified against the diff id, which the

@@ -83,7 +83,7 @@ static void ingest_keeps_gzip_and_zstd_as_they_come(void **state)
         assert_non_null(l);
         assert_true(digest_eq(&l->diff_id.d, &diff.d));
         assert_int_equal(l->tar_size, tar.len);
-        assert_ok(layer_blob(x->store, l, &kinds[i], &b, &x->err), &x->err);
+        assert_ok(layer_blob(x->store, l, &PACK_AS(kinds[i]), &b, &x->err), &x->err);
         assert_true(digest_eq(&b.id.d, &id.d));
         assert_int_equal(b.size, packed.len);
         AUTO(buf_release) struct buf again = BUF_INIT;
@@ -353,7 +353,7 @@ static void *unpack_one(void *arg)
     const enum compression gzip = COMPRESSION_GZIP;
     struct layer_blob b;
 
-    if (tree == NULL || layer_blob(u->x->store, u->layer, &gzip, &b, &err) < 0)
+    if (tree == NULL || layer_blob(u->x->store, u->layer, &PACK_AS(gzip), &b, &err) < 0)
         u->failed = str_dup(err.msg);
     return NULL;
 }
@@ -615,7 +615,7 @@ static void adopt_reads_hashes_and_takes_the_directory(void **state)
     assert_int_equal(tar.len, l->tar_size);
     const enum compression kinds[] = { COMPRESSION_GZIP, COMPRESSION_NONE, COMPRESSION_ZSTD };
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        assert_ok(layer_blob(x->store, l, &kinds[i], &blob, &x->err), &x->err);
+        assert_ok(layer_blob(x->store, l, &PACK_AS(kinds[i]), &blob, &x->err), &x->err);
     assert_int_equal(ask_db(x, "SELECT count(*) FROM layer_blobs"), 3);
     store_again(x);
     struct diff_id id = { d };
@@ -767,6 +767,29 @@ static void a_layer_whose_blob_is_damaged_becomes_a_miss(void **state)
     assert_non_null(tree);
 }
 
+static void a_level_is_forced_or_left_as_it_is(void **state)
+{
+    struct scratch *x = *state;
+    const struct layer *l = ingest_members(x, members, ARRAY_LEN(members));
+    struct pack_options o = { .compression = COMPRESSION_GZIP, .level = 1 };
+    struct layer_blob first, nine, again;
+
+    assert_ok(layer_blob(x->store, l, &o, &first, &x->err), &x->err);
+    o.level = 9;
+    assert_ok(layer_blob(x->store, l, &o, &again, &x->err), &x->err);
+    assert_true(digest_eq(&first.id.d, &again.id.d)); /* good enough */
+    o.force = true;
+    assert_ok(layer_blob(x->store, l, &o, &nine, &x->err), &x->err);
+    assert_false(digest_eq(&first.id.d, &nine.id.d));
+    assert_int_equal(nine.compression, COMPRESSION_GZIP);
+    assert_true(nine.size < first.size);
+    o.level = 1; /* both are here: each is found as what it is */
+    assert_ok(layer_blob(x->store, l, &o, &again, &x->err), &x->err);
+    assert_true(digest_eq(&first.id.d, &again.id.d));
+    AUTO(mem_free) char *tree = layer_tree(x->store, l, &x->err);
+    assert_non_null(tree);
+}
+
 static void another_encoding_steps_in_for_a_damaged_one(void **state)
 {
     struct scratch *x = *state;
@@ -774,8 +797,8 @@ static void another_encoding_steps_in_for_a_damaged_one(void **state)
     const enum compression zstd = COMPRESSION_ZSTD, gzip = COMPRESSION_GZIP;
     struct layer_blob a, b;
 
-    assert_ok(layer_blob(x->store, l, &zstd, &a, &x->err), &x->err);
-    assert_ok(layer_blob(x->store, l, &gzip, &b, &x->err), &x->err);
+    assert_ok(layer_blob(x->store, l, &PACK_AS(zstd), &a, &x->err), &x->err);
+    assert_ok(layer_blob(x->store, l, &PACK_AS(gzip), &b, &x->err), &x->err);
     damage_blob(x, &a.id);
     AUTO(mem_free) char *tree = layer_tree(x->store, l, &x->err);
     if (tree == NULL)
@@ -1140,8 +1163,8 @@ static void content_comes_from_another_encoding_when_one_is_damaged(void **state
     AUTO(buf_release) struct buf b = BUF_INIT;
     struct layer_blob a, other;
 
-    assert_ok(layer_blob(x->store, l, &zstd, &a, &x->err), &x->err);
-    assert_ok(layer_blob(x->store, l, &gzip, &other, &x->err), &x->err);
+    assert_ok(layer_blob(x->store, l, &PACK_AS(zstd), &a, &x->err), &x->err);
+    assert_ok(layer_blob(x->store, l, &PACK_AS(gzip), &other, &x->err), &x->err);
     damage_blob(x, &a.id);
     read_content(c, l, "usr/bin/tool", &b);
     assert_string_equal(buf_str(&b), "#!/bin/sh\n");
@@ -1244,6 +1267,7 @@ int main(void)
         CASE(adopting_what_there_is_an_unsynced_tree_of_syncs_it),
         CASE(adopt_refuses_a_file_that_is_not_as_listed),
         CASE(a_layer_whose_blob_is_damaged_becomes_a_miss),
+        CASE(a_level_is_forced_or_left_as_it_is),
         CASE(another_encoding_steps_in_for_a_damaged_one),
         CASE(a_changed_tree_is_found_when_it_is_packed),
         CASE(a_lost_or_damaged_listing_is_made_again),
