@@ -26,7 +26,6 @@ static void pipe_close(struct pipe *p)
     if (p->write >= 0)
         fd_close(p->write);
 }
-DEFINE_AUTO_VALUE(struct pipe, pipe_close);
 
 static int pipe_make(struct pipe *ret, struct err *err)
 {
