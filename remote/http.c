@@ -199,9 +199,9 @@ static int follow(struct http_hop *hop, const char *location, struct err *err)
     bool is_read = str_eq(hop->method, "GET") || str_eq(hop->method, "HEAD");
     if (!is_read && (hop->status == 303 || (hop->status < 303 && str_eq(hop->method, "POST")))) {
         hop->method = "GET";
-        hop->body = NULL;
+        hop->has_body = false;
     }
-    if (hop->body != NULL && hop->body_was_read)
+    if (hop->has_body && hop->q->body_open == NULL && hop->body_was_read)
         return refuse_redirect(err, hop, "redirects a request whose body was sent already");
     hop->is_away = hop->is_away || !is_same;
     mem_free(hop->url);
@@ -235,7 +235,11 @@ int http_do(struct http *h, const struct http_request *q, struct http_response *
             struct err *err)
 {
     AUTO(http_hop_release)
-    struct http_hop hop = { .q = q, .url = str_dup(q->url), .method = q->method, .body = q->body };
+    struct http_hop hop = { .q = q,
+                            .url = str_dup(q->url),
+                            .method = q->method,
+                            .has_body = q->body != NULL || q->body_open != NULL,
+                            .side = q->from_outside ? SIDE_OUTSIDE : SIDE_UNKNOWN };
     if (start(h, err) < 0)
         return err->code;
     if (!url_is_valid(q->url))
@@ -254,6 +258,7 @@ int http_do(struct http *h, const struct http_request *q, struct http_response *
     *ret = (struct http_response){
         .status = hop.status, .headers = hop.headers, .body = hop.answer, .url = TAKE(hop.url)
     };
+    ret->is_outside = hop.side == SIDE_OUTSIDE;
     hop.headers = (struct strv)STRV_INIT;
     hop.answer = (struct buf)BUF_INIT;
     return 0;

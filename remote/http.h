@@ -43,6 +43,13 @@ struct http_request {
     const struct strv *headers; /* "Name: value", or NULL */
     struct source *body;        /* or NULL; sent chunked when body_size < 0 */
     int64_t body_size;
+    /*
+     * Or a body that can be had again, from its beginning at each call (freed by us): where the
+     * first connection was a dead one, and after a redirect. Only such requests take a connection
+     * that is open already; a body that is read once has one made for it.
+     */
+    struct source *(*body_open)(void *arg, struct err *err);
+    void *body_arg;
     struct sink *to; /* gets a 2xx body; not finished by this; NULL: into response.body */
     uint64_t max;    /* cap of the 2xx body in bytes; 0: 1 MiB */
     /*
@@ -64,6 +71,7 @@ struct http_request {
      * to. NULL: not asked. What a proxy connects to is judged by the URL alone.
      */
     bool (*is_inside)(const char *ip);
+    bool from_outside; /* an outside server named this URL: what a redirect may not, it may not */
 };
 
 struct http_response {
@@ -71,6 +79,7 @@ struct http_response {
     struct strv headers; /* "name: value", names in lower case, of the last answer */
     struct buf body;     /* error bodies: at most 64 KiB */
     char *url;           /* where the answer came from, after redirects */
+    bool is_outside;     /* is_inside was given, and said no of whom the request went to first */
 };
 void http_response_release(struct http_response *r);
 DEFINE_AUTO_VALUE(struct http_response, http_response_release);

@@ -25,6 +25,7 @@ void http_hop_release(struct http_hop *hop)
     mem_free(hop->url);
     strv_release(&hop->headers);
     buf_release(&hop->answer);
+    source_free(hop->opened);
 }
 
 static int connect_timeout(const struct http_request *q)
@@ -168,9 +169,23 @@ static size_t on_body(char *p, size_t size, size_t count, void *arg)
 static size_t on_read(char *p, size_t size, size_t count, void *arg)
 {
     struct http_hop *hop = arg;
+    const struct http_request *q = hop->q;
     hop->body_was_read = true;
-    ssize_t n = source_read(hop->body, p, size * count, &hop->fail);
+    if (q->body_open != NULL && hop->opened == NULL)
+        hop->opened = q->body_open(q->body_arg, &hop->fail);
+    struct source *body = q->body_open != NULL ? hop->opened : q->body;
+    ssize_t n = body != NULL ? source_read(body, p, size * count, &hop->fail) : -1;
     return n < 0 ? CURL_READFUNC_ABORT : (size_t)n;
+}
+
+/* The connection that curl had kept was dead: all again over another one. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct http_hop *hop = arg;
+    if (offset != 0 || origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    source_free(TAKE(hop->opened));
+    return CURL_SEEKFUNC_OK;
 }
 
 /* What may go to another origin than the caller had in mind; anything else may be a secret. */
@@ -219,15 +234,17 @@ static struct curl_slist *request_headers(const struct http_hop *hop)
 
 static void set_method(CURL *easy, struct http_hop *hop)
 {
-    if (hop->body != NULL) {
+    if (hop->has_body) {
         CURL_SET(easy, CURLOPT_UPLOAD, 1L);
         CURL_SET(easy, CURLOPT_READFUNCTION, on_read);
         CURL_SET(easy, CURLOPT_READDATA, hop);
         CURL_SET(easy, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
         CURL_SET(easy, CURLOPT_INFILESIZE_LARGE,
                  (curl_off_t)(hop->q->body_size < 0 ? -1 : hop->q->body_size));
-        /* A body is read once: no connection that may turn out to be dead. */
-        CURL_SET(easy, CURLOPT_FRESH_CONNECT, 1L);
+        CURL_SET(easy, CURLOPT_SEEKFUNCTION, on_seek);
+        CURL_SET(easy, CURLOPT_SEEKDATA, hop);
+        if (hop->q->body_open == NULL) /* no connection that may turn out to be dead */
+            CURL_SET(easy, CURLOPT_FRESH_CONNECT, 1L);
     } else if (str_eq(hop->method, "HEAD")) {
         CURL_SET(easy, CURLOPT_NOBODY, 1L);
         return;
@@ -511,6 +528,7 @@ static void clear_answer(struct http_hop *hop)
     strv_clear(&hop->headers);
     buf_clear(&hop->answer);
     err_clear(&hop->fail);
+    source_free(TAKE(hop->opened));
 }
 
 int http_hop_run(struct http_hop *hop, struct http_slot *slot, struct cancel *cancel,

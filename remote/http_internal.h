@@ -27,8 +27,9 @@ struct http_hop {
     const struct http_request *q;
     char *url;
     const char *method;
-    struct source *body; /* borrowed; NULL once a redirect turned the method into GET */
-    bool is_away;        /* left the first URL's origin: no credentials, for good */
+    bool has_body;         /* false once a redirect turned the method into GET */
+    struct source *opened; /* by body_open, or NULL */
+    bool is_away;          /* left the first URL's origin: no credentials, for good */
     bool body_was_read;
     enum { SIDE_UNKNOWN, SIDE_OUTSIDE, SIDE_INSIDE } side; /* where the first hop led */
 

@@ -101,6 +101,11 @@ struct registry {
     atomic_bool answered; /* it did once: a failure to reach it may pass */
     int64_t backoff_ms;   /* before the first retry; doubles */
     int64_t wait_max_ms;  /* what a Retry-After may ask for */
+    /* Of pushing: what a request's body may have, 0 while no registry said; for tests the rest. */
+    _Atomic uint64_t chunk;
+    uint64_t chunk_max;                /* 0: CHUNK_MAX */
+    int idle_timeout_s;                /* 0: as http.h has it */
+    bool (*is_inside)(const char *ip); /* NULL: url_ip_is_inside */
 
     pthread_mutex_t lock;       /* of what follows */
     char *authorization;        /* header value, or NULL while nobody asked for one */
@@ -128,6 +133,12 @@ bool registry_may_pass(struct registry *r, const struct err *err);
 /* Before try n + 1: as long as the answer (or NULL) asks for, else longer each time. */
 int registry_back_off(struct registry *r, int n, const struct http_response *p, const char *why,
                       struct err *err);
+
+/*
+ * How much of a blob an upload session has, as its answers say in Range: "0-N", of which 0-0 is
+ * what is said of none. False for anything else.
+ */
+bool upload_range_parse(const char *text, uint64_t *ret_next);
 
 /* A copy of the header value to use now (NULL: none) and which token it is. */
 char *registry_authorization(struct registry *r, unsigned *ret_number) OWNED(mem_free);

@@ -8,6 +8,7 @@
 #include "base/proc.h"
 #include "remote/docker.h"
 #include "remote/registry.h"
+#include "remote/registry_internal.h"
 #include <signal.h>
 
 /* --- a registry ------------------------------------------------------------------------------- */
@@ -125,13 +126,18 @@ static void wait_for(struct live *l)
     fail_msg("docker-registry does not answer");
 }
 
-static struct registry *open_live(struct live *l, const char *path)
+static struct registry *open_for(struct live *l, const char *path, enum registry_access access)
 {
     struct err err = ERR_INIT;
     AUTO(mem_free) char *text = str_printf("localhost:%d/%s", l->port, path);
     AUTO(image_name_release) struct image_name name = { .domain = NULL };
     assert_ok(image_name_parse(text, &name, &err), &err);
-    return registry_open(l->h, NULL, &name, REGISTRY_PULL, &err);
+    return registry_open(l->h, NULL, &name, access, &err);
+}
+
+static struct registry *open_live(struct live *l, const char *path)
+{
+    return open_for(l, path, REGISTRY_PULL);
 }
 
 static void a_real_registry_gives_what_was_pushed(void **state)
@@ -197,6 +203,121 @@ static void a_real_registry_says_what_it_lacks(void **state)
     struct descriptor blob = { .size = 1 };
     AUTO(sink_free) struct sink *to = sink_null();
     assert_int_equal(registry_blob(r, &blob, to, &err), ERR_NOT_FOUND);
+}
+
+/* --- pushing --------------------------------------------------------------------------------- */
+
+struct bytes {
+    const char *p;
+    size_t n;
+};
+
+static struct source *bytes_open(void *arg, UNUSED struct err *err)
+{
+    const struct bytes *b = arg;
+    return source_mem(b->p, b->n);
+}
+
+static enum registry_pushed push(struct registry *r, const char *p, size_t n, const char *from)
+{
+    struct err err = ERR_INIT;
+    enum registry_pushed how = REGISTRY_WAS_THERE;
+    struct bytes b = { p, n };
+    struct descriptor d = { .size = n };
+    AUTO(strv_release) struct strv mounts = STRV_INIT;
+    if (from != NULL)
+        strv_add(&mounts, from);
+    digest_of(p, n, &d.id.d);
+    struct registry_upload u = { .what = &d, .mount_from = &mounts, .open = bytes_open, .arg = &b };
+    assert_ok(registry_push_blob(r, &u, &how, &err), &err);
+    assert_int_equal(registry_has_blob(r, &d.id.d, &err), 1);
+    return how;
+}
+
+static void get_back(struct registry *r, const char *p, size_t n)
+{
+    struct err err = ERR_INIT;
+    struct descriptor d = { .size = n };
+    AUTO(buf_release) struct buf got = BUF_INIT;
+    AUTO(sink_free) struct sink *to = sink_buf(&got, n);
+    digest_of(p, n, &d.id.d);
+    assert_ok(registry_blob(r, &d, to, &err), &err);
+    assert_int_equal(got.len, n);
+    assert_memory_equal(got.data, p, n);
+}
+
+#define LARGE (3u << 20)
+
+static char *large_bytes(char seed)
+{
+    char *p = mem_alloc(LARGE);
+    for (size_t i = 0; i < LARGE; i++)
+        p[i] = (char)((unsigned char)seed + i * 7 + i / 251);
+    return p;
+}
+
+static void a_real_registry_takes_blobs_and_mounts_them(void **state)
+{
+    struct live *l = *state;
+    AUTO(mem_free) char *large = large_bytes('a');
+    wait_for(l);
+    AUTO(registry_free) struct registry *r = open_for(l, "push/first", REGISTRY_PUSH);
+    AUTO(registry_free) struct registry *second = open_for(l, "push/second", REGISTRY_PUSH);
+    struct err err = ERR_INIT;
+    struct digest none = { { 1 } };
+    assert_int_equal(registry_has_blob(r, &none, &err), 0);
+    assert_int_equal(push(r, large, LARGE, NULL), REGISTRY_SENT);
+    assert_int_equal(push(r, large, LARGE, NULL), REGISTRY_WAS_THERE);
+    assert_int_equal(push(r, "", 0, NULL), REGISTRY_SENT);
+    get_back(r, large, LARGE);
+    assert_int_equal(push(second, large, LARGE, "push/first"), REGISTRY_MOUNTED);
+    get_back(second, large, LARGE);
+    assert_int_equal(push(second, "elsewhere", 9, "push/first"), REGISTRY_SENT);
+}
+
+static void a_real_registry_takes_blobs_in_chunks(void **state)
+{
+    struct live *l = *state;
+    AUTO(mem_free) char *large = large_bytes('b');
+    wait_for(l);
+    AUTO(registry_free) struct registry *r = open_for(l, "push/chunks", REGISTRY_PUSH);
+    r->chunk = 1000000;
+    assert_int_equal(push(r, large, LARGE, NULL), REGISTRY_SENT);
+    get_back(r, large, LARGE);
+}
+
+static void a_real_registry_takes_manifests(void **state)
+{
+    struct live *l = *state;
+    struct err err = ERR_INIT;
+    struct blob_id id;
+    AUTO(mem_free) char *got_type = NULL;
+    AUTO(buf_release) struct buf got = BUF_INIT;
+    const char *type = doc_media_type(DOC_OCI_MANIFEST);
+    struct digest config, text;
+    wait_for(l);
+    AUTO(registry_free) struct registry *r = open_for(l, "push/manifests", REGISTRY_PUSH);
+    digest_of("{}", 2, &config);
+    AUTO(mem_free)
+    char *doc = str_printf("{\"schemaVersion\":2,\"mediaType\":\"%s\",\"config\":{\"mediaType\":"
+                           "\"" MEDIA_OCI_CONFIG "\",\"digest\":\"%s\",\"size\":2},\"layers\":[]}",
+                           type, DIGEST_S(&config));
+    digest_of(doc, strlen(doc), &text);
+    assert_int_equal(registry_push_manifest(r, "1", type, doc, strlen(doc), &err), ERR_NET);
+    AUTO(mem_free)
+    char *want =
+        str_printf("localhost:%d/push/manifests:1: blob unknown to registry (HTTP 400 from "
+                   "localhost:%d)",
+                   l->port, l->port);
+    assert_string_equal(err.msg, want);
+    err_clear(&err);
+    push(r, "{}", 2, NULL);
+    assert_ok(registry_push_manifest(r, "1", type, doc, strlen(doc), &err), &err);
+    assert_ok(registry_push_manifest(r, DIGEST_S(&text), type, doc, strlen(doc), &err), &err);
+    assert_ok(registry_manifest(r, "1", &got, &got_type, &id, &err), &err);
+    assert_string_equal(buf_str(&got), doc);
+    assert_int_equal(registry_push_manifest(r, DIGEST_S(&config), type, doc, strlen(doc), &err),
+                     ERR_CORRUPT);
 }
 
 /* --- engines ---------------------------------------------------------------------------------- */
@@ -305,6 +426,9 @@ int main(void)
         cmocka_unit_test(a_real_registry_gives_what_was_pushed),
         cmocka_unit_test(a_real_registry_knows_ranges),
         cmocka_unit_test(a_real_registry_says_what_it_lacks),
+        cmocka_unit_test(a_real_registry_takes_blobs_and_mounts_them),
+        cmocka_unit_test(a_real_registry_takes_blobs_in_chunks),
+        cmocka_unit_test(a_real_registry_takes_manifests),
     };
     const struct CMUnitTest engines[] = {
         cmocka_unit_test(real_engines_load_show_save_tag_and_remove),
