@@ -6,6 +6,7 @@
 #include "cmd/command.h"
 #include "cmd/display.h"
 #include "cmd/exit_status.h"
+#include "cmd/session_engine.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,7 +51,7 @@ static int run_build(struct session *s, const struct options *o, const struct bu
                      struct display *d, struct build_result *result, struct err *err)
 {
     AUTO(engine_close)
-    struct engine *e = engine_open(s->store_root, s->cancel, display_progress(d), err);
+    struct engine *e = session_engine(s, display_progress(d), err);
     if (e == NULL)
         return err->code;
     if (option_on(o, "no-durable"))
@@ -86,7 +87,7 @@ static int run_check(struct session *s, const struct build_options *b, struct di
                      struct check_result *ret, struct err *err)
 {
     AUTO(engine_close)
-    struct engine *e = engine_open(s->store_root, s->cancel, display_progress(d), err);
+    struct engine *e = session_engine(s, display_progress(d), err);
     return e != NULL ? engine_check(e, b, ret, err) : err->code;
 }
 
@@ -115,7 +116,7 @@ static int run_describe(struct session *s, const struct build_options *b, bool o
                         struct display *d, struct description *ret, struct err *err)
 {
     AUTO(engine_close)
-    struct engine *e = engine_open(s->store_root, s->cancel, display_progress(d), err);
+    struct engine *e = session_engine(s, display_progress(d), err);
     return e != NULL ? engine_describe(e, b, outline, ret, err) : err->code;
 }
 

@@ -5,6 +5,7 @@
 #include "cmd/command.h"
 #include "cmd/exit_status.h"
 #include "cmd/human.h"
+#include "cmd/session_engine.h"
 #include "engine/unused.h"
 #include <stdio.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static void print_json(const struct unused *u)
 static int ask(struct session *s, const struct build_options *b, struct build_result *build,
                struct unused *ret, struct err *err)
 {
-    AUTO(engine_close) struct engine *e = engine_open(s->store_root, s->cancel, NULL, err);
+    AUTO(engine_close) struct engine *e = session_engine(s, NULL, err);
     return e != NULL ? engine_unused(e, b, build, ret, err) : err->code;
 }
 

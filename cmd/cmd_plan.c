@@ -3,6 +3,7 @@
 #include "cmd/build_request.h"
 #include "cmd/command.h"
 #include "cmd/exit_status.h"
+#include "cmd/session_engine.h"
 #include "cmd/step_table.h"
 #include <stdio.h>
 #include <unistd.h>
@@ -64,7 +65,7 @@ static void print_json(struct buf *b, const struct build_result *r)
 static int make_plan(struct session *s, const struct build_options *b, struct build_result *ret,
                      struct err *err)
 {
-    AUTO(engine_close) struct engine *e = engine_open(s->store_root, s->cancel, NULL, err);
+    AUTO(engine_close) struct engine *e = session_engine(s, NULL, err);
     return e != NULL ? engine_plan(e, b, ret, err) : err->code;
 }
 

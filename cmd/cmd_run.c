@@ -1,6 +1,7 @@
 #include "base/fs.h"
 #include "cmd/command.h"
 #include "cmd/exit_status.h"
+#include "cmd/session_engine.h"
 #include "engine/image_ops.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +57,7 @@ static int start(struct session *s, const struct options *o, struct run_options 
     r->workdir = option_str(o, "workdir");
     r->network = option_str(o, "network");
     r->tty = option_on(o, "tty");
-    AUTO(engine_close) struct engine *e = engine_open(s->store_root, s->cancel, NULL, err);
+    AUTO(engine_close) struct engine *e = session_engine(s, NULL, err);
     if (e == NULL)
         return err->code;
     return engine_run(e, r, ret_status, err);

@@ -12,10 +12,12 @@
 #include <stdbool.h>
 
 /* What a command gets from main. */
+struct config;
 struct session {
     struct cancel *cancel;  /* set by SIGINT, SIGTERM and SIGHUP */
     const char *store_root; /* --root, or NULL */
     bool debug;
+    struct config *config; /* of session_engine; NULL until then */
 };
 
 struct command {

@@ -16,6 +16,9 @@ void config_release(struct config *c)
     mem_free(c->trace);
     mem_free(c->trace_max_age);
     mem_free(c->trace_sample);
+    strv_release(&c->registries.mirrors);
+    strv_release(&c->registries.insecure);
+    mem_free(c->certs_dir);
 }
 
 /* Words between blanks. */
@@ -60,11 +63,43 @@ static int take_trace_sample(struct config *c, const char *value, struct err *er
     return 0;
 }
 
+/* Between commas and blanks; a key that stands there again adds to the list. */
+static void take_list(struct strv *ret, const char *value)
+{
+    for (const char *p = value + strspn(value, BLANKS ","); *p; p += strspn(p, BLANKS ",")) {
+        size_t n = strcspn(p, BLANKS ",");
+        strv_addn(ret, p, n);
+        p += n;
+    }
+}
+
+static int take_mirrors(struct config *c, const char *value, struct err *err UNUSED)
+{
+    take_list(&c->registries.mirrors, value);
+    return 0;
+}
+
+static int take_insecure(struct config *c, const char *value, struct err *err UNUSED)
+{
+    take_list(&c->registries.insecure, value);
+    return 0;
+}
+
+static int take_certs(struct config *c, const char *value, struct err *err UNUSED)
+{
+    take_text(&c->certs_dir, value);
+    c->registries.certs_dir = *c->certs_dir != '\0' ? c->certs_dir : NULL;
+    return 0;
+}
+
 static const struct {
     const char *key;
     int (*take)(struct config *c, const char *value, struct err *err);
 } keys[] = {
     { "docs", take_docs },
+    { "insecure-registry", take_insecure },
+    { "registry-certs", take_certs },
+    { "registry-mirror", take_mirrors },
     { "trace", take_trace },
     { "trace-max-age", take_trace_max_age },
     { "trace-sample", take_trace_sample },
@@ -85,14 +120,15 @@ static int take_line(struct config *c, char *line, const char *name, int number,
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         if (str_eq(line, keys[i].key))
             return keys[i].take(c, value, err);
-    log_warn("cmd", "'%s', line %d: '%s' is not known to this version", name, number, line);
+    if (!c->is_quiet)
+        log_warn("cmd", "'%s', line %d: '%s' is not known to this version", name, number, line);
     return 0;
 }
 
 int config_parse(const char *text, size_t n, const char *name, struct config *ret, struct err *err)
 {
     AUTO(mem_free) char *copy = str_ndup(text, n);
-    AUTO(config_release) struct config c = { .has_docs = false };
+    AUTO(config_release) struct config c = { .is_quiet = ret->is_quiet };
     int number = 0;
     if (strlen(copy) != n)
         return err_set(err, ERR_USAGE, "'%s' is no text", name);

@@ -13,11 +13,15 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "remote/registry_config.h"
 
 struct config {
-    bool has_docs;                              /* "docs = ..." is there: */
-    struct strv docs;                           /* its patterns; none switch skipping off */
+    bool is_quiet;    /* set before reading: no warnings, somebody else gives them */
+    bool has_docs;    /* "docs = ..." is there: */
+    struct strv docs; /* its patterns; none switch skipping off */
     char *trace, *trace_max_age, *trace_sample; /* as written; NULL: not there */
+    struct registry_settings registries;        /* as written */
+    char *certs_dir;
 };
 void config_release(struct config *c);
 DEFINE_AUTO_VALUE(struct config, config_release);

@@ -3,6 +3,7 @@
 #include "cmd/exit_status.h"
 #include "cmd/interrupt.h"
 #include "cmd/main_options.h"
+#include "cmd/session_engine.h"
 #include "exec/run.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -78,6 +79,7 @@ int main(int argc, char **argv)
     interrupt_catch(cancel);
     struct session s = { .cancel = cancel };
     int status = argc > 0 ? run(&s, argc - 1, argv + 1) : EXIT_FAILED;
+    session_release(&s);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "shale: cannot write to standard output: %s\n", strerror(errno));
         status = status == EXIT_OK ? EXIT_FAILED : status;

@@ -51,6 +51,10 @@ const struct layer *fetch_layer(struct engine *e, struct registry *from, const s
     digest_str(&where->blob.id.d, shown);
     vertex_status(e, vertex, shown, 0, where->blob.size, false);
     l = ingest(e, from, id, where, err);
+    if (l == NULL && err->code == ERR_CORRUPT && registry_has_mirrors(from)) {
+        err_clear(err); /* a mirror's bytes, perhaps; it is not asked again */
+        l = ingest(e, from, id, where, err);
+    }
     if (l == NULL) {
         err_wrap(err, "layer %s", shown);
         return NULL;

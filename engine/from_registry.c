@@ -180,7 +180,7 @@ static int pull_layers(struct pull *p, struct err *err)
     return group_wait(g, err);
 }
 
-static int get_config(struct pull *p, struct err *err)
+static int get_config_once(struct pull *p, struct err *err)
 {
     const struct descriptor *d = &p->manifest.config;
     AUTO(buf_release) struct buf text = BUF_INIT;
@@ -195,6 +195,14 @@ static int get_config(struct pull *p, struct err *err)
     }
     image_config_release(&p->config);
     return image_config_parse(text.data, text.len, &p->config, err);
+}
+
+static int get_config(struct pull *p, struct err *err)
+{
+    if (get_config_once(p, err) != ERR_CORRUPT || !registry_has_mirrors(p->registry))
+        return err->code;
+    err_clear(err); /* a mirror's bytes, perhaps; it is not asked again */
+    return get_config_once(p, err);
 }
 
 /* A plan: the image is known when all of it is here already, under whatever name. */

@@ -433,20 +433,16 @@ static int blob_from(struct registry *r, const struct descriptor *d, struct sink
     return bad;
 }
 
-/* 0: it has come; 1: the next one may go on; else what to make of it, with err.sys. */
+/* 0: it has come; 1: the next one may go on with it; else it cannot come any more. */
 static int blob_from_mirror(struct registry *mirror, const struct descriptor *d,
                             struct sink *verified, struct err *err)
 {
     if (blob_from(mirror, d, verified, err) == 0)
         return 0;
-    bool is_wrong = err->code == ERR_CORRUPT &&
-                    (verify_sink_is_whole(verified) || verify_sink_is_broken(verified));
-    if (!pass_by(mirror, err) || (verify_sink_is_broken(verified) && !is_wrong))
+    bool is_wrong = err->code == ERR_CORRUPT && verify_sink_is_whole(verified);
+    if (!pass_by(mirror, err) || verify_sink_is_broken(verified) || is_wrong)
         return err->code;
-    if (!is_wrong)
-        return 1;
-    err->sys = EAGAIN;
-    return err->code;
+    return 1;
 }
 
 int registry_blob(struct registry *r, const struct descriptor *d, struct sink *to, struct err *err)
@@ -461,9 +457,10 @@ int registry_blob(struct registry *r, const struct descriptor *d, struct sink *t
         if (got == 0)
             return 0;
     }
-    bool is_mixed = verify_sink_done(verified) > 0;
-    int bad = blob_from(r, d, verified, err);
-    if (bad == ERR_CORRUPT && is_mixed)
-        err->sys = EAGAIN;
-    return bad;
+    return blob_from(r, d, verified, err);
+}
+
+bool registry_has_mirrors(const struct registry *r)
+{
+    return r->n_mirrors > 0;
 }

@@ -44,10 +44,11 @@ int registry_resolve(struct registry *r, const char *tag, struct blob_id *ret_id
 /*
  * The bytes of a blob into to (not finished). Verified: at the end a wrong digest or size is
  * ERR_CORRUPT. A broken connection is resumed by range. What to has got after a failure is no blob:
- * throw it away. ERR_CORRUPT with err.sys EAGAIN: a mirror gave bytes that are wrong; it is not
- * asked any more, and with an empty sink it may go well.
+ * throw it away. Where it has mirrors, wrong bytes (ERR_CORRUPT, here or where they went) may be
+ * theirs; that mirror is not asked any more, and with an empty sink it may go well.
  */
 int registry_blob(struct registry *r, const struct descriptor *d, struct sink *to, struct err *err);
+bool registry_has_mirrors(const struct registry *r);
 
 /* --- pushing (registry_push.c) --- */
 

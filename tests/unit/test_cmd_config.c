@@ -33,6 +33,20 @@ static void the_last_line_counts_and_may_be_empty(void **state UNUSED)
     assert_true(c.has_docs && c.docs.n == 0);
 }
 
+static void registries_are_lists_that_grow(void **state UNUSED)
+{
+    AUTO(config_release) struct config c;
+    parse("registry-mirror = https://m.example, a.b=https://n.example\n"
+          "insecure-registry = a.b:5000 10.0.0.0/8\ninsecure-registry=c.d\n"
+          "registry-certs = /etc/certs \n",
+          &c);
+    AUTO(mem_free) char *mirrors = strv_join(&c.registries.mirrors, "|");
+    AUTO(mem_free) char *insecure = strv_join(&c.registries.insecure, "|");
+    assert_string_equal(mirrors, "https://m.example|a.b=https://n.example");
+    assert_string_equal(insecure, "a.b:5000|10.0.0.0/8|c.d");
+    assert_string_equal(c.registries.certs_dir, "/etc/certs");
+}
+
 static void what_is_no_line_is_named(void **state UNUSED)
 {
     struct err err = ERR_INIT;
@@ -49,6 +63,7 @@ int main(void)
         cmocka_unit_test(nothing_is_set_where_nothing_is_said),
         cmocka_unit_test(patterns_are_words),
         cmocka_unit_test(the_last_line_counts_and_may_be_empty),
+        cmocka_unit_test(registries_are_lists_that_grow),
         cmocka_unit_test(what_is_no_line_is_named),
     };
     return UNIT_RUN("cmd_config", tests);

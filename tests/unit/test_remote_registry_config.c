@@ -881,7 +881,7 @@ static void wrong_bytes_of_a_mirror_are_never_taken(void **state)
     use_mirror(w);
     AUTO(registry_free) struct registry *r = open_path(w, "lying/x", REGISTRY_PULL);
     assert_int_equal(get_blob(r, &got, &err), ERR_CORRUPT);
-    assert_int_equal(err.sys, EAGAIN);
+    assert_true(registry_has_mirrors(r));
     int before = w->other->n_requests;
     assert_ok(get_blob(r, &again, &err), &err);
     assert_string_equal(buf_str(&again), BLOB);
