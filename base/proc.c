@@ -46,7 +46,7 @@ struct child {
     int *fds; /* what becomes 0, 1, 2, 3, ...; overwritten by the child */
     int n_fds;
     int status; /* where errno goes when exec fails */
-    bool new_group, no_new_privs;
+    bool new_group, new_session, no_new_privs;
     int death_signal;
     pid_t parent;
 };
@@ -128,7 +128,7 @@ IN_CHILD static int prepare_child(struct child *c)
     if (arrange_fds(c) < 0)
         return -1;
     close_others_at_exec(c->n_fds);
-    if (c->new_group && setpgid(0, 0) < 0)
+    if (c->new_session ? setsid() < 0 : c->new_group && setpgid(0, 0) < 0)
         return -1;
     if (c->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -1;
@@ -236,6 +236,7 @@ pid_t proc_start(const struct proc_spec *spec, struct err *err)
         .fds = fds,
         .n_fds = 3 + (int)spec->n_keep,
         .new_group = spec->new_group,
+        .new_session = spec->new_session,
         .death_signal = spec->death_signal,
         .no_new_privs = spec->no_new_privs,
         .parent = getpid(),

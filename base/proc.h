@@ -18,6 +18,7 @@ struct proc_spec {
     const int *keep;         /* further fds to be seen as 3, 4, ...; may be NULL */
     size_t n_keep;
     bool new_group;   /* its own process group: signals of the terminal do not reach it */
+    bool new_session; /* the same, and no terminal: it can ask nobody anything */
     int death_signal; /* sent to it when the thread that started it ends; 0: none */
     /* set-id bits and file capabilities give it nothing; a program with such forgets death_signal
      * without this */
@@ -29,8 +30,8 @@ pid_t proc_start(const struct proc_spec *spec, struct err *err);
 /*
  * Waits. *ret_status is the exit code, or 128 + signal. When cancel is set
  * first: sends term_signal (0: none), after grace_ms SIGKILL, waits, returns
- * ERR_CANCELLED. cancel may be NULL. A process that leads a group (new_group)
- * is signalled with its group.
+ * ERR_CANCELLED. cancel may be NULL. A process that leads a group (new_group,
+ * new_session) is signalled with its group.
  */
 int proc_wait(pid_t pid, struct cancel *cancel, int term_signal, int grace_ms, int *ret_status,
               struct err *err);

@@ -1,6 +1,7 @@
 #include "remote/docker.h"
 #include "base/log.h"
 #include "remote/docker_internal.h"
+#include "remote/docker_ssh_internal.h"
 #include "remote/url.h"
 #include <ctype.h>
 #include <errno.h>
@@ -12,12 +13,15 @@
 #define API_NEWEST 47 /* of those that this speaks */
 #define ANSWER_MAX (16u << 20)
 #define PING_TIMEOUT_S 30
-#define QUIET_TIMEOUT_S 3600 /* an engine says nothing while it unpacks */
+#define SSH_PING_TIMEOUT_S 45 /* ssh itself gives up earlier, and says why */
+#define QUIET_TIMEOUT_S 3600  /* an engine says nothing while it unpacks */
 
 struct docker {
     struct http *http; /* borrowed */
     struct docker_place place;
-    char version[16]; /* "/v1.47" */
+    struct docker_ssh *ssh; /* or NULL */
+    struct http_dial dial;  /* by ssh */
+    char version[16];       /* "/v1.47" */
     pthread_mutex_t lock;
     enum { STORE_UNKNOWN, STORE_GRAPH, STORE_CONTAINERD } store; /* locked */
 };
@@ -26,6 +30,7 @@ void docker_free(struct docker *d)
 {
     if (d == NULL)
         return;
+    docker_ssh_free(d->ssh);
     docker_place_release(&d->place);
     pthread_mutex_destroy(&d->lock);
     mem_free(d);
@@ -49,9 +54,17 @@ static int ask(struct docker *d, const char *path, const struct http_request *q,
     full.ca_file = d->place.ca;
     full.cert_file = d->place.cert;
     full.key_file = d->place.key;
+    full.is_unverified = d->place.is_unverified;
+    if (d->ssh != NULL) {
+        full.dial = &d->dial;
+        full.unix_socket = docker_ssh_socket(d->ssh);
+    }
     if (full.max == 0)
         full.max = ANSWER_MAX;
-    return http_do(d->http, &full, ret, err);
+    int bad = http_do(d->http, &full, ret, err);
+    if (bad == ERR_NET && d->ssh != NULL)
+        docker_ssh_explain(d->ssh, d->place.host, err);
+    return bad;
 }
 
 /* What the engine answered instead: {"message": "..."} */
@@ -143,12 +156,23 @@ static int negotiate(struct docker *d, const char *theirs, struct err *err)
 static int ping(struct docker *d, struct err *err)
 {
     AUTO(http_response_release) struct http_response p = { .status = 0 };
-    struct http_request q = { .method = "GET", .total_timeout_s = PING_TIMEOUT_S };
+    struct http_request q = { .method = "GET",
+                              .total_timeout_s = d->ssh ? SSH_PING_TIMEOUT_S : PING_TIMEOUT_S };
     if (ask(d, "/_ping", &q, &p, err) < 0)
         return unreachable(d, err);
     if (p.status != 200)
         return refused(&p, "be used", err);
     return negotiate(d, http_header(&p, "api-version"), err);
+}
+
+static int open_ssh(struct docker *d, struct err *err)
+{
+    if (d->place.ssh == NULL)
+        return 0;
+    d->ssh = docker_ssh_new(d->place.ssh, err);
+    d->dial =
+        (struct http_dial){ .name = d->place.host, .accept = docker_ssh_accept, .arg = d->ssh };
+    return d->ssh != NULL ? 0 : err->code;
 }
 
 struct docker *docker_open_at(struct http *h, const char *default_socket, bool *ret_named,
@@ -161,7 +185,7 @@ struct docker *docker_open_at(struct http *h, const char *default_socket, bool *
     int bad = docker_place_find(default_socket, &d->place, &is_named, err);
     if (ret_named != NULL)
         *ret_named = is_named;
-    if (bad < 0 || ping(d, err) < 0)
+    if (bad < 0 || open_ssh(d, err) < 0 || ping(d, err) < 0)
         return NULL;
     return TAKE(d);
 }

@@ -1,10 +1,13 @@
 /*
- * The Docker Engine's API (1.24 to 1.47, the newest that both sides speak): over the unix socket or
- * TCP (with TLS as DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say). Any thread.
+ * The Docker Engine's API (1.24 to 1.47, the newest that both sides speak): over the unix socket,
+ * TCP (with TLS as DOCKER_TLS_VERIFY, DOCKER_TLS and DOCKER_CERT_PATH or a context say) or ssh. Any
+ * thread.
  *
  * Which engine: DOCKER_HOST; else the context of DOCKER_CONTEXT or of
  * config.json's currentContext (in $DOCKER_CONFIG or ~/.docker); else
- * /var/run/docker.sock when it exists. ssh:// is ERR_UNSUPPORTED.
+ * /var/run/docker.sock when it exists. ssh://[user@]host[:port][/socket] is reached as docker's own
+ * client does it: `ssh host docker system dial-stdio`, without a terminal, so that ssh asks
+ * nothing.
  *
  * What the engine refuses: ERR_NOT_FOUND (no such image), ERR_USAGE (400), ERR_AUTH, else ERR_NET,
  * as "the Docker engine cannot save 'x': what it says". An engine may be silent for an hour while

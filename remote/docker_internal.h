@@ -12,12 +12,19 @@
 
 #define DOCKER_DEFAULT_SOCKET "/var/run/docker.sock"
 
+/* "ssh://[user@]host[:port][/path]"; nothing in it has a meaning to ssh or a shell. */
+struct docker_ssh_place {
+    char *user, *host, *port, *path; /* path: of the socket there; all but host may be NULL */
+};
+
 struct docker_place {
     char *host;            /* as configured: "unix:///var/run/docker.sock" */
     char *socket;          /* path, or NULL: url */
     char *url;             /* "http://localhost", "https://build:2376", no slash at the end */
     char *ca, *cert, *key; /* files, or NULL */
-    bool is_named;         /* by DOCKER_HOST or a context */
+    bool is_unverified;    /* any certificate will do */
+    struct docker_ssh_place *ssh; /* or NULL: by socket or url */
+    bool is_named;                /* by DOCKER_HOST or a context */
 };
 void docker_place_release(struct docker_place *p);
 DEFINE_AUTO_VALUE(struct docker_place, docker_place_release);
@@ -27,7 +34,8 @@ DEFINE_AUTO_VALUE(struct docker_place, docker_place_release);
  */
 int docker_place_find(const char *default_socket, struct docker_place *ret, bool *ret_named,
                       struct err *err);
-/* Fills host, socket and url from "unix://...", "tcp://...", "http(s)://..." or "host:port". */
+/* Fills host and how it is reached from "unix://...", "tcp://...", "http(s)://...", "ssh://..." or
+ * "host:port". */
 int docker_place_parse(const char *host, bool with_tls, struct docker_place *ret, struct err *err);
 
 /* docker_open with another default place. */

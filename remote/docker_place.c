@@ -2,6 +2,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,21 @@
 
 #define CONFIG_MAX (4u << 20)
 
+static void ssh_place_free(struct docker_ssh_place *s)
+{
+    if (s == NULL)
+        return;
+    mem_free(s->user);
+    mem_free(s->host);
+    mem_free(s->port);
+    mem_free(s->path);
+    mem_free(s);
+}
+DEFINE_AUTO(struct docker_ssh_place, ssh_place_free);
+
 void docker_place_release(struct docker_place *p)
 {
+    ssh_place_free(p->ssh);
     mem_free(p->host);
     mem_free(p->socket);
     mem_free(p->url);
@@ -68,11 +82,71 @@ static int parse_http(const char *rest, UNUSED bool with_tls, struct docker_plac
     return parse_tcp(rest, with_tls || str_starts(p->host, "https://"), p, err);
 }
 
+/* Whether ssh, or the shell of the other machine, takes it for a word and no more. */
+static bool is_plain(const char *s, const char *also)
+{
+    if (*s == '\0' || *s == '-')
+        return false;
+    for (; *s != '\0'; s++)
+        if (!isalnum((unsigned char)*s) && strchr(also, *s) == NULL)
+            return false;
+    return true;
+}
+
+/* "[user@]host[:port]", the host in brackets when it has colons. */
+static bool split_ssh(char *at, struct docker_ssh_place *s)
+{
+    char *sign = strrchr(at, '@'), *host = sign != NULL ? sign + 1 : at;
+    if (sign != NULL) {
+        *sign = '\0';
+        s->user = str_dup(at);
+    }
+    char *end = host + strcspn(host, ":");
+    if (*host == '[') {
+        host++;
+        end = host + strcspn(host, "]");
+        if (*end != ']' || (end[1] != '\0' && end[1] != ':'))
+            return false;
+        *end++ = '\0';
+    }
+    if (*end == ':')
+        s->port = str_dup(end + 1);
+    *end = '\0';
+    s->host = str_dup(host);
+    return true;
+}
+
+static bool is_sound_ssh(const struct docker_ssh_place *s)
+{
+    return is_plain(s->host, "._-:%") && (s->user == NULL || is_plain(s->user, "._-+")) &&
+           (s->port == NULL || (*s->port != '\0' && strlen(s->port) < 6 &&
+                                s->port[strspn(s->port, "0123456789")] == '\0')) &&
+           (s->path == NULL || is_plain(s->path, "/._-+@:,="));
+}
+
+static int parse_ssh(const char *rest, UNUSED bool with_tls, struct docker_place *p,
+                     struct err *err)
+{
+    AUTO(mem_free) char *at = str_ndup(rest, strcspn(rest, "/"));
+    const char *path = rest + strlen(at);
+    const char *sign = strrchr(at, '@');
+    AUTO(ssh_place_free) struct docker_ssh_place *s = mem_zalloc(sizeof(*s));
+    if (sign != NULL && memchr(at, ':', (size_t)(sign - at)) != NULL) /* not to be repeated */
+        return err_set(err, ERR_USAGE, "an engine's address by ssh may not have a password");
+    if (*path != '\0' && !str_eq(path, "/"))
+        s->path = str_dup(path);
+    if (!split_ssh(at, s) || !is_sound_ssh(s))
+        return err_set(err, ERR_USAGE, "'%s' is no address of an engine", p->host);
+    p->url = str_dup("http://127.0.0.1"); /* one address, so that one connection is made */
+    p->ssh = TAKE(s);
+    return 0;
+}
+
 static int parse_unsupported(UNUSED const char *rest, UNUSED bool with_tls, struct docker_place *p,
                              struct err *err)
 {
     return err_set(err, ERR_UNSUPPORTED,
-                   "an engine at '%s' cannot be used: only unix:// and tcp://", p->host);
+                   "an engine at '%s' cannot be used: only unix://, tcp:// and ssh://", p->host);
 }
 
 int docker_place_parse(const char *host, bool with_tls, struct docker_place *ret, struct err *err)
@@ -81,9 +155,8 @@ int docker_place_parse(const char *host, bool with_tls, struct docker_place *ret
         const char *scheme;
         int (*parse)(const char *rest, bool with_tls, struct docker_place *p, struct err *err);
     } schemes[] = {
-        { "unix://", parse_unix },       { "tcp://", parse_tcp },
-        { "http://", parse_http },       { "https://", parse_http },
-        { "ssh://", parse_unsupported }, { "npipe://", parse_unsupported },
+        { "unix://", parse_unix },      { "tcp://", parse_tcp }, { "http://", parse_http },
+        { "https://", parse_http },     { "ssh://", parse_ssh }, { "npipe://", parse_unsupported },
         { "fd://", parse_unsupported },
     };
     ret->host = str_dup(host);
@@ -154,11 +227,13 @@ static int context_place(const char *dir, const char *name, struct docker_place 
     if (host == NULL || *host == '\0')
         return err_set(err, ERR_USAGE, "the Docker context '%s' names no engine", name);
     AUTO(mem_free) char *tls = str_printf("%s/contexts/tls/%s/docker", dir, DIGEST_HEX(&id));
-    bool with_tls = access(tls, F_OK) == 0;
-    if (docker_place_parse(host, with_tls, ret, err) < 0)
+    bool skips = json_is_true(json_object_get(end, "SkipTLSVerify"));
+    bool has_files = access(tls, F_OK) == 0;
+    if (docker_place_parse(host, has_files || skips, ret, err) < 0)
         return err_wrap(err, "Docker context '%s'", name);
-    if (with_tls)
+    if (has_files)
         add_tls(ret, tls);
+    ret->is_unverified = skips;
     return 0;
 }
 
@@ -166,13 +241,15 @@ static int context_place(const char *dir, const char *name, struct docker_place 
 
 static int env_place(const char *host, struct docker_place *ret, struct err *err)
 {
-    bool with_tls = env("DOCKER_TLS_VERIFY") != NULL;
+    bool is_verified = env("DOCKER_TLS_VERIFY") != NULL,
+         with_tls = is_verified || env("DOCKER_TLS");
     if (docker_place_parse(host, with_tls, ret, err) < 0)
         return err_wrap(err, "DOCKER_HOST");
-    if (ret->socket == NULL && str_starts(ret->url, "https://")) {
+    if (ret->url != NULL && str_starts(ret->url, "https://")) {
         AUTO(mem_free)
         char *dir = env("DOCKER_CERT_PATH") ? str_dup(env("DOCKER_CERT_PATH")) : config_dir();
         add_tls(ret, dir);
+        ret->is_unverified = with_tls && !is_verified;
     }
     return 0;
 }

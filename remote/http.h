@@ -35,13 +35,22 @@ void http_warm_up(void);
 const char *http_library(struct err *err); /* libcurl's version */
 struct cancel *http_cancel(const struct http *h);
 
+/* Behind http_request.unix_socket is a listening socket of the caller's. */
+struct http_dial {
+    const char *name; /* of whom it leads to, for messages */
+    /* There is a connection, perhaps a new one: takes what has connected. Any thread. */
+    int (*accept)(void *arg, struct err *err);
+    void *arg;
+};
+
 struct http_request {
     const char *method; /* "GET", "HEAD", "POST", "PUT", ... */
     const char *url;
-    const char *unix_socket;    /* path, or NULL */
-    const char *authorization;  /* header value for this URL's origin only, or NULL */
-    const struct strv *headers; /* "Name: value", or NULL */
-    struct source *body;        /* or NULL; sent chunked when body_size < 0 */
+    const char *unix_socket;      /* path, or NULL */
+    const struct http_dial *dial; /* or NULL */
+    const char *authorization;    /* header value for this URL's origin only, or NULL */
+    const struct strv *headers;   /* "Name: value", or NULL */
+    struct source *body;          /* or NULL; sent chunked when body_size < 0 */
     int64_t body_size;
     /*
      * Or a body that can be had again, from its beginning at each call (freed by us): where the

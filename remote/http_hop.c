@@ -38,9 +38,11 @@ static int idle_timeout(const struct http_request *q)
     return q->idle_timeout_s > 0 ? q->idle_timeout_s : IDLE_TIMEOUT_S;
 }
 
-/* "host:port" or "unix:///path". */
+/* "host:port", "unix:///path" or what is behind it. */
 static char *peer_name(const struct http_hop *hop)
 {
+    if (hop->q->dial != NULL)
+        return str_dup(hop->q->dial->name);
     return hop->q->unix_socket != NULL ? str_printf("unix://%s", hop->q->unix_socket)
                                        : url_host_port(hop->url);
 }
@@ -243,8 +245,12 @@ static void set_method(CURL *easy, struct http_hop *hop)
                  (curl_off_t)(hop->q->body_size < 0 ? -1 : hop->q->body_size));
         CURL_SET(easy, CURLOPT_SEEKFUNCTION, on_seek);
         CURL_SET(easy, CURLOPT_SEEKDATA, hop);
-        if (hop->q->body_open == NULL) /* no connection that may turn out to be dead */
-            CURL_SET(easy, CURLOPT_FRESH_CONNECT, 1L);
+        /*
+         * A body that is read once: no connection that may turn out to be dead. One that was
+         * dialled costs more than a moment, and libcurl sees when what is behind it has ended.
+         */
+        CURL_SET(easy, CURLOPT_FRESH_CONNECT,
+                 (long)(hop->q->body_open == NULL && hop->q->dial == NULL));
     } else if (str_eq(hop->method, "HEAD")) {
         CURL_SET(easy, CURLOPT_NOBODY, 1L);
         return;
@@ -404,6 +410,14 @@ static int on_connected(void *arg, char *ip, UNUSED char *own_ip, int port, UNUS
     return CURL_PREREQFUNC_ABORT;
 }
 
+static int on_dialled(void *arg, UNUSED char *ip, UNUSED char *own_ip, UNUSED int port,
+                      UNUSED int own_port)
+{
+    struct http_hop *hop = arg;
+    const struct http_dial *d = hop->q->dial;
+    return d->accept(d->arg, &hop->fail) < 0 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 /* --- what went wrong -------------------------------------------------------------------------- */
 
 static int net_error(struct err *err, int sys, const char *before, const char *peer,
@@ -541,7 +555,10 @@ int http_hop_run(struct http_hop *hop, struct http_slot *slot, struct cancel *ca
     set_method(slot->easy, hop);
     set_tls(slot->easy, hop);
     set_callbacks(slot, hop);
-    if (hop->q->is_inside != NULL) {
+    if (hop->q->dial != NULL) {
+        CURL_SET(slot->easy, CURLOPT_PREREQFUNCTION, on_dialled);
+        CURL_SET(slot->easy, CURLOPT_PREREQDATA, hop);
+    } else if (hop->q->is_inside != NULL) {
         CURL_SET(slot->easy, CURLOPT_PREREQFUNCTION, on_connected);
         CURL_SET(slot->easy, CURLOPT_PREREQDATA, hop);
     }

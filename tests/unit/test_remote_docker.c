@@ -3,13 +3,16 @@
 #include "base/clock.h"
 #include "remote/docker.h"
 #include "remote/docker_internal.h"
+#include <sys/wait.h>
 
 /* --- which engine ----------------------------------------------------------------------------- */
 
 static void clear_env(void)
 {
-    static const char *const names[] = { "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG",
-                                         "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH" };
+    static const char *const names[] = {
+        "DOCKER_HOST",       "DOCKER_CONTEXT", "DOCKER_CONFIG",
+        "DOCKER_TLS_VERIFY", "DOCKER_TLS",     "DOCKER_CERT_PATH"
+    };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         unsetenv(names[i]);
     setenv("HOME", "/nonexistent", 1);
@@ -34,7 +37,7 @@ static void addresses_are_read_as_docker_reads_them(UNUSED void **state)
         { "http://build:80", false, 0, "http://build:80", NULL },
         { "https://build:443", false, 0, "https://build:443", NULL },
         { "build:2375", false, 0, "http://build:2375", NULL },
-        { "ssh://me@build", false, ERR_UNSUPPORTED, NULL, NULL },
+        { "ssh://me@build", false, 0, "http://127.0.0.1", NULL },
         { "npipe:////./pipe/docker", false, ERR_UNSUPPORTED, NULL, NULL },
         { "unix://relative", false, ERR_USAGE, NULL, NULL },
         { "unix://", false, ERR_USAGE, NULL, NULL },
@@ -54,6 +57,56 @@ static void addresses_are_read_as_docker_reads_them(UNUSED void **state)
         if (bad != rows[i].code || (bad == 0 && !str_eq(p.url, rows[i].url)) ||
             !str_eq(p.socket, rows[i].socket) || !str_eq(p.host, rows[i].host))
             fail_msg("%s: %d %s %s '%s'", rows[i].host, bad, p.url, p.socket, err.msg);
+    }
+}
+
+static void
+an_address_by_ssh_has_nothing_that_ssh_or_a_shell_would_take_for_more(UNUSED void **state)
+{
+    static const struct {
+        const char *host;
+        int code;
+        const char *want[4]; /* user, host, port, path */
+    } rows[] = {
+        { "ssh://build", 0, { NULL, "build", NULL, NULL } },
+        { "ssh://build/", 0, { NULL, "build", NULL, NULL } },
+        { "ssh://a.b-c@build.example.org:2222/run/user/1000/docker.sock",
+          0,
+          { "a.b-c", "build.example.org", "2222", "/run/user/1000/docker.sock" } },
+        { "ssh://me@[::1]:22", 0, { "me", "::1", "22", NULL } },
+        { "ssh://[fe80::1%eth0]", 0, { NULL, "fe80::1%eth0", NULL, NULL } },
+        { "ssh://", ERR_USAGE, { NULL } },
+        { "ssh:///run/d.sock", ERR_USAGE, { NULL } },
+        { "ssh://@build", ERR_USAGE, { NULL } },
+        { "ssh://me@", ERR_USAGE, { NULL } },
+        { "ssh://build:", ERR_USAGE, { NULL } },
+        { "ssh://build:x", ERR_USAGE, { NULL } },
+        { "ssh://build:123456", ERR_USAGE, { NULL } },
+        { "ssh://[::1", ERR_USAGE, { NULL } },
+        { "ssh://[::1]x", ERR_USAGE, { NULL } },
+        { "ssh://-oProxyCommand=id", ERR_USAGE, { NULL } },
+        { "ssh://[-v]", ERR_USAGE, { NULL } },
+        { "ssh://-l@build", ERR_USAGE, { NULL } },
+        { "ssh://$(id)@build", ERR_USAGE, { NULL } },
+        { "ssh://a b", ERR_USAGE, { NULL } },
+        { "ssh://build?x=y", ERR_USAGE, { NULL } },
+        { "ssh://build#x", ERR_USAGE, { NULL } },
+        { "ssh://build/run/d.sock; id", ERR_USAGE, { NULL } },
+        { "ssh://build/`id`", ERR_USAGE, { NULL } },
+        { "ssh://me:hunter2@build", ERR_USAGE, { NULL } },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err err = ERR_INIT;
+        AUTO(docker_place_release) struct docker_place p = { .host = NULL };
+        assert_int_equal(docker_place_parse(rows[i].host, false, &p, &err), rows[i].code);
+        assert_null(strstr(err.msg, "hunter2"));
+        assert_int_equal(p.ssh != NULL, rows[i].code == 0);
+        if (p.ssh == NULL)
+            continue;
+        const char *got[] = { p.ssh->user, p.ssh->host, p.ssh->port, p.ssh->path };
+        for (size_t k = 0; k < 4; k++)
+            if (!str_eq(got[k], rows[i].want[k]))
+                fail_msg("%s: '%s', not '%s'", rows[i].host, got[k], rows[i].want[k]);
     }
 }
 
@@ -128,7 +181,7 @@ static void a_context_that_is_wrong_is_said(UNUSED void **state)
     int fd = scratch_make(dir);
     write_context(dir, "empty", "{}", false);
     write_context(dir, "broken", "{", false);
-    write_context(dir, "far", META("ssh://me@build"), false);
+    write_context(dir, "far", META("npipe:////./pipe/docker"), false);
     static const struct {
         const char *name;
         int code;
@@ -137,7 +190,7 @@ static void a_context_that_is_wrong_is_said(UNUSED void **state)
         { "missing", ERR_USAGE, "there is no Docker context 'missing'" },
         { "empty", ERR_USAGE, "the Docker context 'empty' names no engine" },
         { "broken", ERR_CORRUPT, "Docker context 'broken'" },
-        { "far", ERR_UNSUPPORTED, "ssh://me@build" },
+        { "far", ERR_UNSUPPORTED, "npipe:////./pipe/docker" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct err err = ERR_INIT;
@@ -194,6 +247,33 @@ static void tls_files_come_from_the_certificate_directory(UNUSED void **state)
                 str_ends(p.key, "/key.pem"));
     clear_env();
     scratch_remove(fd, dir);
+}
+
+static void an_unverified_engine_is_one_that_was_asked_for(UNUSED void **state)
+{
+    static const struct {
+        const char *verify, *tls, *url;
+        bool is_unverified;
+    } rows[] = {
+        { NULL, NULL, "http://build:1", false }, { "1", NULL, "https://build:1", false },
+        { "1", "1", "https://build:1", false },  { NULL, "1", "https://build:1", true },
+        { "", "", "http://build:1", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err err = ERR_INIT;
+        bool named = false;
+        AUTO(docker_place_release) struct docker_place p = { .host = NULL };
+        clear_env();
+        setenv("DOCKER_HOST", "tcp://build:1", 1);
+        if (rows[i].verify != NULL)
+            setenv("DOCKER_TLS_VERIFY", rows[i].verify, 1);
+        if (rows[i].tls != NULL)
+            setenv("DOCKER_TLS", rows[i].tls, 1);
+        assert_ok(find("/x", &p, &named, &err), &err);
+        assert_string_equal(p.url, rows[i].url);
+        assert_int_equal(p.is_unverified, rows[i].is_unverified);
+    }
+    clear_env();
 }
 
 /* --- a fake engine ---------------------------------------------------------------------------- */
@@ -354,6 +434,128 @@ static void a_named_engine_that_is_not_there_is_an_error(UNUSED void **state)
     engine_stop(&e);
 }
 
+/* A program "ssh" in e->dir, alone in PATH; what it is told goes to the file told. */
+static char *stand_in(struct engine *e, const char *script)
+{
+    AUTO(mem_free) char *path = str_printf("%s/ssh", e->dir);
+    AUTO(mem_free)
+    char *text = str_printf("#!/bin/sh\necho \"$*\" >>%s/told\n%s\n", e->dir, script);
+    struct err err = ERR_INIT;
+    assert_ok(file_replace(AT_FDCWD, path, text, strlen(text), 0755, false, &err), &err);
+    char *before = str_dup(getenv("PATH"));
+    setenv("PATH", e->dir, 1);
+    setenv("DOCKER_HOST", "ssh://me@build", 1);
+    return before;
+}
+
+static void what_ssh_says_is_in_the_error(UNUSED void **state)
+{
+    static const struct {
+        const char *script, *want;
+    } rows[] = {
+        { "echo 'Permission denied.' >&2; exit 255", "build: ssh says: Permission denied." },
+        { "printf 'a\\r\\n\\033[1mb\\n\\n' >&2; exit 255", "build: ssh says: a; \\x1b[1mb" },
+        { "i=0; while [ $i -lt 3000 ]; do echo 12345678 >&2; i=$((i + 1)); done; exit 255",
+          "12345678; 12345678" },
+        { "exit 255", "ssh://me@build: " },
+        { "echo nonsense", "ssh://me@build: " },
+    };
+    struct engine e;
+    engine_start(&e);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err err = ERR_INIT;
+        AUTO(mem_free) char *path = stand_in(&e, rows[i].script);
+        AUTO(docker_free) struct docker *d = docker_open(e.h, NULL, &err);
+        setenv("PATH", path, 1);
+        assert_null(d);
+        assert_int_equal(err.code, ERR_NET);
+        assert_true(str_starts(err.msg, "cannot connect to the Docker engine at ssh://me@build: "));
+        if (strstr(err.msg, rows[i].want) == NULL)
+            fail_msg("%zu: '%s'", i, err.msg);
+        assert_true(strlen(err.msg) < 600);
+    }
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
+    engine_stop(&e);
+}
+
+static void a_missing_ssh_is_not_a_missing_engine(UNUSED void **state)
+{
+    struct err err = ERR_INIT;
+    struct engine e;
+    engine_start(&e);
+    AUTO(mem_free) char *path = str_dup(getenv("PATH"));
+    setenv("PATH", e.dir, 1);
+    setenv("DOCKER_HOST", "ssh://build", 1);
+    assert_null(docker_open(e.h, NULL, &err));
+    setenv("PATH", path, 1);
+    assert_int_equal(err.code, ERR_NET);
+    assert_string_equal(
+        err.msg, "cannot connect to the Docker engine at ssh://build: no program 'ssh' in PATH");
+    engine_stop(&e);
+}
+
+static void *cancel_soon(void *arg)
+{
+    poll(NULL, 0, 100);
+    cancel_set(arg, 0);
+    return NULL;
+}
+
+static void a_cancel_ends_an_ssh_that_says_nothing(UNUSED void **state)
+{
+    struct err err = ERR_INIT;
+    struct engine e;
+    pthread_t thread;
+    AUTO(cancel_free) struct cancel *c = cancel_new();
+    engine_start(&e);
+    AUTO(http_free) struct http *h = http_new(c);
+    AUTO(mem_free) char *path = stand_in(&e, "exec /bin/sleep 1000");
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, c), 0);
+    assert_null(docker_open(h, NULL, &err));
+    pthread_join(thread, NULL);
+    setenv("PATH", path, 1);
+    assert_int_equal(err.code, ERR_CANCELLED);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    engine_stop(&e);
+}
+
+/* Each connection is a program that passes its bytes on to the fake engine. */
+static void an_engine_is_spoken_to_through_ssh(UNUSED void **state)
+{
+    static const char bridge[] = "exec /usr/bin/env python3 -c 'import os, socket, sys, threading\n"
+                                 "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
+                                 "def out():\n"
+                                 "    while b := s.recv(65536): os.write(1, b)\n"
+                                 "    os._exit(0)\n"
+                                 "threading.Thread(target=out).start()\n"
+                                 "while b := os.read(0, 65536): s.sendall(b)\n"
+                                 "s.shutdown(socket.SHUT_WR)' ";
+    struct err err = ERR_INIT;
+    struct engine e;
+    engine_start(&e);
+    AUTO(mem_free) char *script = str_printf("PATH=/usr/bin:/bin\n%s %s/s", bridge, e.dir);
+    AUTO(mem_free) char *path = stand_in(&e, script);
+    AUTO(docker_free) struct docker *d = open_engine(&e);
+    AUTO(mem_free) char *tar = mem_zalloc(1 << 20);
+    for (int i = 0; i < 3; i++) {
+        json_auto_t *doc = docker_inspect(d, "x:1", &err);
+        assert_ok(err.code, &err);
+        assert_non_null(doc);
+        AUTO(source_free) struct source *s = source_mem(tar, 1 << 20);
+        assert_ok(docker_load(d, s, &err), &err);
+        assert_int_equal(e.loaded.len, 1 << 20);
+    }
+    setenv("PATH", path, 1);
+    AUTO(mem_free) char *told = str_printf("%s/told", e.dir);
+    AUTO(buf_release) struct buf words = BUF_INIT;
+    assert_ok(file_read(AT_FDCWD, told, 4096, &words, &err), &err);
+    assert_string_equal(buf_str(&words), "-o ConnectTimeout=30 -T -l me -- build docker system "
+                                         "dial-stdio\n"); /* one connection */
+    docker_free(TAKE(d));
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    engine_stop(&e);
+}
+
 static void the_kind_of_image_store_is_asked_once(UNUSED void **state)
 {
     static const struct {
@@ -505,6 +707,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_read_as_docker_reads_them),
+        cmocka_unit_test(an_address_by_ssh_has_nothing_that_ssh_or_a_shell_would_take_for_more),
+        cmocka_unit_test(an_unverified_engine_is_one_that_was_asked_for),
         cmocka_unit_test(contexts_come_after_docker_host_and_before_the_default),
         cmocka_unit_test(a_context_that_is_wrong_is_said),
         cmocka_unit_test(without_a_name_the_default_place_is_looked_at),
@@ -512,6 +716,10 @@ int main(void)
         cmocka_unit_test(the_version_is_the_older_of_both),
         cmocka_unit_test(an_old_engine_is_asked_in_its_own_version),
         cmocka_unit_test(a_named_engine_that_is_not_there_is_an_error),
+        cmocka_unit_test(what_ssh_says_is_in_the_error),
+        cmocka_unit_test(a_missing_ssh_is_not_a_missing_engine),
+        cmocka_unit_test(a_cancel_ends_an_ssh_that_says_nothing),
+        cmocka_unit_test(an_engine_is_spoken_to_through_ssh),
         cmocka_unit_test(the_kind_of_image_store_is_asked_once),
         cmocka_unit_test(an_image_is_inspected),
         cmocka_unit_test(an_image_is_saved_whole_or_not_at_all),
