@@ -16,18 +16,13 @@
 
 static void add_index_entry(struct index *x, const struct descriptor *top, const char *name)
 {
-    x->manifests = mem_grow(x->manifests, x->n_manifests + 1, sizeof(*x->manifests));
-    struct descriptor *d = &x->manifests[x->n_manifests++];
-    *d = (struct descriptor){ .media_type = str_dup(top->media_type),
-                              .id = top->id,
-                              .size = top->size,
-                              .has_platform = top->has_platform,
-                              .platform = top->platform };
+    struct descriptor *d = index_add(x);
+    descriptor_copy(d, top);
     if (name == NULL)
         return;
     const char *colon = strrchr(name, ':');
-    d->annotations = json_pack("{s:s, s:s}", "io.containerd.image.name", name,
-                               "org.opencontainers.image.ref.name", colon ? colon + 1 : name);
+    annotation_set(&d->annotations, "io.containerd.image.name", name);
+    annotation_set(&d->annotations, "org.opencontainers.image.ref.name", colon ? colon + 1 : name);
 }
 
 /* index.json: which names stand for what. */
@@ -139,17 +134,35 @@ static int put_blob(struct archive_out *o, const struct blob_id *id, uint64_t si
     return from == NULL ? err->code : archive_put_stream(o, path, from, size, err);
 }
 
+static int put_text_blob(struct archive_out *o, const struct blob_id *id, const struct buf *text,
+                         struct err *err)
+{
+    AUTO(mem_free) char *path = str_printf("blobs/sha256/%s", DIGEST_HEX(&id->d));
+    return archive_put_text(o, path, text, err);
+}
+
 static int put_image(struct archive_out *o, const struct image_doc *d, const bool *has,
                      struct err *err)
 {
-    AUTO(mem_free) char *config = str_printf("blobs/sha256/%s", DIGEST_HEX(&d->config_id.d));
-    AUTO(mem_free) char *manifest = str_printf("blobs/sha256/%s", DIGEST_HEX(&d->manifest_id.d));
     for (size_t i = 0; i < d->n_blobs; i++)
         if ((has == NULL || !has[i]) && put_blob(o, &d->blobs[i].id, d->blobs[i].size, err) < 0)
             return err_wrap(err, "layer %zu", i);
-    if (archive_put_text(o, config, &d->config_text, err) < 0)
+    if (put_text_blob(o, &d->config_id, &d->config_text, err) < 0)
         return err->code;
-    return archive_put_text(o, manifest, &d->manifest_text, err);
+    return put_text_blob(o, &d->manifest_id, &d->manifest_text, err);
+}
+
+static int put_blobs(struct engine *e, struct archive_out *o, const struct image_docs *d,
+                     const bool *has, struct err *err)
+{
+    for (size_t i = 0; i < d->n_images; i++)
+        if (image_doc_bring(e, &d->images[i], has, err) < 0 ||
+            put_image(o, &d->images[i], has, err) < 0)
+            return err->code;
+    for (size_t i = 0; i < d->n_extra; i++)
+        if (put_text_blob(o, &d->extra[i].what.id, &d->extra[i].text, err) < 0)
+            return err->code;
+    return d->has_index ? put_text_blob(o, &d->index_id, &d->index_text, err) : 0;
 }
 
 static int put_docs(struct engine *e, struct archive_out *o, const struct image_docs *d,
@@ -158,12 +171,9 @@ static int put_docs(struct engine *e, struct archive_out *o, const struct image_
     AUTO(buf_release) struct buf layout = BUF_INIT;
     AUTO(buf_release) struct buf index = BUF_INIT;
     AUTO(buf_release) struct buf docker = BUF_INIT;
-    if (put_dir(o, "blobs", err) < 0 || put_dir(o, "blobs/sha256", err) < 0)
+    if (put_dir(o, "blobs", err) < 0 || put_dir(o, "blobs/sha256", err) < 0 ||
+        put_blobs(e, o, d, how->has, err) < 0)
         return err->code;
-    for (size_t i = 0; i < d->n_images; i++)
-        if (image_doc_bring(e, &d->images[i], how->has, err) < 0 ||
-            put_image(o, &d->images[i], how->has, err) < 0)
-            return err->code;
     write_layout_index(d, how->names, &index);
     if (archive_put_text(o, "index.json", &index, err) < 0)
         return err->code;

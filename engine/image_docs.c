@@ -2,6 +2,7 @@
 
 #include "engine/engine_internal.h"
 #include "engine/fetch_layer.h"
+#include "engine/image_docs_internal.h"
 #include <string.h>
 
 static void image_doc_release(struct image_doc *d)
@@ -18,45 +19,95 @@ void image_docs_release(struct image_docs *d)
     for (size_t i = 0; i < d->n_images; i++)
         image_doc_release(&d->images[i]);
     mem_free(d->images);
+    for (size_t i = 0; i < d->n_extra; i++) {
+        descriptor_release(&d->extra[i].what);
+        buf_release(&d->extra[i].text);
+    }
+    mem_free(d->extra);
+    index_release(&d->index);
+    buf_release(&d->index_text);
     descriptor_release(&d->top);
+}
+
+/* Annotations. */
+
+static bool is_for(const struct annotation *a, const struct platform *p)
+{
+    char want[64], have[64];
+    return !a->has_platform ||
+           (p != NULL && str_eq(platform_format(&a->platform, want), platform_format(p, have)));
+}
+
+/* p: of the image; NULL for the index. */
+static void annotate(const struct doc_options *o, enum annotation_place place,
+                     const struct platform *p, json_t **ret)
+{
+    for (size_t i = 0; i < o->n_annotations; i++) {
+        const struct annotation *a = &o->annotations[i];
+        if (a->place == place && is_for(a, p))
+            annotation_set(ret, a->key, a->value);
+    }
+}
+
+static int refuse_annotations_of_index(const struct doc_options *o, struct err *err)
+{
+    for (size_t i = 0; i < o->n_annotations; i++)
+        if (o->annotations[i].place == ANNOTATION_INDEX ||
+            o->annotations[i].place == ANNOTATION_INDEX_DESCRIPTOR)
+            return err_set(err, ERR_USAGE,
+                           "index annotations not supported for single platform export");
+    return 0;
 }
 
 /* Layers: their blobs in the wanted encoding, made side by side where they are not there yet. */
 
-struct blob_job {
-    struct store *store;
-    const struct diff_id *diff;
-    const struct layer **layer; /* NULL there: to be looked up */
-    const enum compression *want;
-    struct layer_blob *ret;
-};
-
-/* Bytes that are elsewhere keep the name that they have there, whatever is wanted: they are not
- * fetched to be packed otherwise. What the store does not keep as it came has no such name. */
-static const struct layer_place *named_elsewhere(const struct layer *l)
+/*
+ * Bytes that are elsewhere keep the name that they have there, unless they are to be packed
+ * otherwise whatever it costs: they are not fetched for that. What the store would not keep as it
+ * came has no such name.
+ */
+static const struct layer_place *named_elsewhere(const struct layer *l, const struct doc_options *o)
 {
     const struct layer_place *p = layer_place(l);
-    return p != NULL && p->blob.compression != COMPRESSION_NONE ? p : NULL;
+    if (p == NULL || p->blob.compression == COMPRESSION_NONE)
+        return NULL;
+    return o->force_compression && o->compression != NULL ? NULL : p;
 }
+
+int image_docs_blob(struct engine *e, const struct layer *l, const struct doc_options *o,
+                    struct layer_blob *ret, struct err *err)
+{
+    const struct layer_place *elsewhere = named_elsewhere(l, o);
+    if (elsewhere != NULL) {
+        *ret = elsewhere->blob;
+        return 0;
+    }
+    if (o->compression == NULL)
+        return layer_blob(e->store, l, NULL, ret, err);
+    struct pack_options how = PACK_AS(*o->compression);
+    how.level = o->level != NULL ? *o->level : how.level;
+    how.force = o->force_compression;
+    return layer_blob(e->store, l, &how, ret, err);
+}
+
+struct blob_job {
+    struct engine *e;
+    const struct diff_id *diff;
+    const struct layer **layer; /* NULL there: to be looked up */
+    const struct doc_options *how;
+    struct layer_blob *ret;
+};
 
 static int blob_job(void *arg, struct err *err)
 {
     struct blob_job *j = arg;
     if (*j->layer == NULL)
-        *j->layer = layer_get(j->store, j->diff, err);
-    if (*j->layer == NULL)
-        return err->code;
-    const struct layer_place *elsewhere = named_elsewhere(*j->layer);
-    if (elsewhere == NULL) {
-        struct pack_options how = PACK_AS(j->want != NULL ? *j->want : COMPRESSION_NONE);
-        return layer_blob(j->store, *j->layer, j->want != NULL ? &how : NULL, j->ret, err);
-    }
-    *j->ret = elsewhere->blob;
-    return 0;
+        *j->layer = layer_get(j->e->store, j->diff, err);
+    return *j->layer == NULL ? err->code : image_docs_blob(j->e, *j->layer, j->how, j->ret, err);
 }
 
-static int get_blobs(struct engine *e, const struct built_image *image,
-                     const enum compression *want, struct image_doc *d, struct err *err)
+static int get_blobs(struct engine *e, const struct built_image *image, const struct doc_options *o,
+                     struct image_doc *d, struct err *err)
 {
     const struct image_config *c = image->config;
     d->n_blobs = c->n_layers;
@@ -66,11 +117,9 @@ static int get_blobs(struct engine *e, const struct built_image *image,
     AUTO(group_free) struct group *g = group_new(e->pool);
     for (size_t i = 0; i < c->n_layers; i++) {
         d->layers[i] = image->layers != NULL ? image->layers[i] : NULL;
-        jobs[i] = (struct blob_job){ .store = e->store,
-                                     .diff = &c->layers[i],
-                                     .layer = &d->layers[i],
-                                     .want = want,
-                                     .ret = &d->blobs[i] };
+        jobs[i] = (struct blob_job){
+            .e = e, .diff = &c->layers[i], .layer = &d->layers[i], .how = o, .ret = &d->blobs[i]
+        };
         group_run(g, blob_job, &jobs[i]);
     }
     return group_wait(g, err);
@@ -86,21 +135,21 @@ int image_doc_bring(struct engine *e, const struct image_doc *d, const bool *has
     return fetch_layers(e, wanted, n, err);
 }
 
-static void set_config(struct manifest *m, const struct blob_id *id, uint64_t size)
-{
-    m->config.media_type = str_dup(MEDIA_OCI_CONFIG);
-    m->config.id = *id;
-    m->config.size = size;
-}
+/* Manifests. */
 
-static void write_manifest(struct image_doc *d)
+static void write_manifest(struct image_doc *d, const struct doc_options *o)
 {
-    d->manifest.kind = DOC_OCI_MANIFEST;
-    set_config(&d->manifest, &d->config_id, d->config_text.len);
+    struct manifest *m = &d->manifest;
+    m->kind = o->docker_types ? DOC_DOCKER_MANIFEST : DOC_OCI_MANIFEST;
+    m->config = (struct descriptor){ .media_type = str_dup(o->docker_types ? MEDIA_DOCKER_CONFIG
+                                                                           : MEDIA_OCI_CONFIG),
+                                     .id = d->config_id,
+                                     .size = d->config_text.len };
     for (size_t i = 0; i < d->n_blobs; i++)
-        manifest_add_layer(&d->manifest, layer_media_type(d->blobs[i].compression, false),
+        manifest_add_layer(m, layer_media_type(d->blobs[i].compression, o->docker_types),
                            &d->blobs[i].id, d->blobs[i].size);
-    manifest_write(&d->manifest, &d->manifest_text);
+    annotate(o, ANNOTATION_MANIFEST, &d->platform, &m->annotations);
+    manifest_write(m, &d->manifest_text);
     digest_of(d->manifest_text.data, d->manifest_text.len, &d->manifest_id.d);
 }
 
@@ -109,10 +158,10 @@ static int make_one(struct engine *e, const struct built_image *image, const str
 {
     ret->config_id = image->config_id;
     ret->platform = image->config->platform;
-    if (get_blobs(e, image, o->compression, ret, err) < 0 ||
+    if (get_blobs(e, image, o, ret, err) < 0 ||
         blob_read(e->store, &image->config_id, MANIFEST_MAX, &ret->config_text, err) < 0)
         return err->code;
-    write_manifest(ret);
+    write_manifest(ret, o);
     return 0;
 }
 
@@ -125,14 +174,59 @@ static void describe(const struct image_doc *d, struct descriptor *ret)
     ret->platform = d->platform;
 }
 
+/* The index. */
+
+static void write_index(struct image_docs *d, const struct built_image *images,
+                        const struct doc_options *o)
+{
+    struct index *x = &d->index;
+    d->has_index = true;
+    x->kind = o->docker_types ? DOC_DOCKER_LIST : DOC_OCI_INDEX;
+    for (size_t i = 0; i < d->n_images; i++) {
+        struct descriptor *entry = index_add(x);
+        describe(&d->images[i], entry);
+        annotate(o, ANNOTATION_MANIFEST_DESCRIPTOR, &d->images[i].platform, &entry->annotations);
+    }
+    for (size_t i = 0; i < d->n_images; i++)
+        if (images[i].n_attestations > 0)
+            image_docs_attest(d, &d->images[i], &images[i], o);
+    annotate(o, ANNOTATION_INDEX, NULL, &x->annotations);
+    index_write(x, &d->index_text);
+    digest_of(d->index_text.data, d->index_text.len, &d->index_id.d);
+    d->top = (struct descriptor){ .media_type = str_dup(doc_media_type(x->kind)),
+                                  .id = d->index_id,
+                                  .size = d->index_text.len };
+    annotate(o, ANNOTATION_INDEX_DESCRIPTOR, NULL, &d->top.annotations);
+}
+
+static bool has_attestations(const struct built_image *images, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (images[i].n_attestations > 0)
+            return true;
+    return false;
+}
+
 int image_docs_make(struct engine *e, const struct built_image *images, size_t n,
                     const struct doc_options *o, struct image_docs *ret, struct err *err)
 {
+    struct doc_options how = *o;
+    bool attested = has_attestations(images, n);
+    how.is_index = o->is_index || n > 1 || attested;
+    how.docker_types = o->docker_types && !attested;
+    if (!how.is_index && refuse_annotations_of_index(o, err) < 0)
+        return err->code;
     ret->images = mem_calloc(n, sizeof(*ret->images));
     ret->n_images = n;
     for (size_t i = 0; i < n; i++)
-        if (make_one(e, &images[i], o, &ret->images[i], err) < 0)
+        if (make_one(e, &images[i], &how, &ret->images[i], err) < 0)
             return err->code;
-    describe(&ret->images[0], &ret->top);
+    if (how.is_index)
+        write_index(ret, images, &how);
+    else
+        describe(&ret->images[0], &ret->top);
+    if (images[0].config->created != NULL)
+        annotation_set(&ret->top.annotations, "org.opencontainers.image.created",
+                       images[0].config->created);
     return 0;
 }

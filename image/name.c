@@ -270,16 +270,40 @@ char *image_name_canonical(const struct image_name *n)
     return buf_take(&b);
 }
 
+static void add_familiar(struct buf *b, const struct image_name *n)
+{
+    const char *path = n->path;
+    if (!str_eq(n->domain, DEFAULT_DOMAIN))
+        buf_addf(b, "%s/", n->domain);
+    else if (str_starts(path, OFFICIAL) && strchr(path + strlen(OFFICIAL), '/') == NULL)
+        path += strlen(OFFICIAL);
+    buf_adds(b, path);
+}
+
 char *image_name_familiar(const struct image_name *n)
 {
     AUTO(buf_release) struct buf b = BUF_INIT;
-    const char *path = n->path;
-    if (!str_eq(n->domain, DEFAULT_DOMAIN))
-        buf_addf(&b, "%s/", n->domain);
-    else if (str_starts(path, OFFICIAL) && strchr(path + strlen(OFFICIAL), '/') == NULL)
-        path += strlen(OFFICIAL);
-    buf_adds(&b, path);
+    add_familiar(&b, n);
     add_tail(&b, n);
+    return buf_take(&b);
+}
+
+char *image_name_package_url(const struct image_name *n, const char *platform)
+{
+    AUTO(buf_release) struct buf b = BUF_INIT;
+    buf_adds(&b, "pkg:docker/");
+    add_familiar(&b, n);
+    if (n->tag != NULL)
+        buf_addf(&b, "@%s", n->tag);
+    if (n->has_digest)
+        buf_addf(&b, "?digest=%s", DIGEST_S(&n->digest));
+    if (platform != NULL)
+        buf_adds(&b, n->has_digest ? "&platform=" : "?platform=");
+    for (const char *s = platform; s != NULL && *s != '\0'; s++)
+        if (*s == '/')
+            buf_adds(&b, "%2F");
+        else
+            buf_addc(&b, *s);
     return buf_take(&b);
 }
 

@@ -32,5 +32,8 @@ char *image_name_familiar(const struct image_name *n) OWNED(mem_free);
 char *image_name_repository(const struct image_name *n) OWNED(mem_free);
 /* What a registry is asked for: the digest when there is one, else the tag. */
 char *image_name_reference(const struct image_name *n) OWNED(mem_free);
+/* As a package URL, of a platform or NULL:
+ * "pkg:docker/alpine@3?platform=linux%2Famd64". */
+char *image_name_package_url(const struct image_name *n, const char *platform) OWNED(mem_free);
 
 #endif

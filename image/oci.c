@@ -203,14 +203,47 @@ static json_t *platform_json(const struct platform *p)
     return o;
 }
 
-static json_t *descriptor_json(const struct descriptor *d)
+void descriptor_copy(struct descriptor *dst, const struct descriptor *src)
+{
+    *dst = *src;
+    dst->media_type = src->media_type ? str_dup(src->media_type) : NULL;
+    dst->annotations = src->annotations ? json_deep_copy(src->annotations) : NULL;
+}
+
+void annotation_set(json_t **annotations, const char *key, const char *value)
+{
+    if (*annotations == NULL)
+        *annotations = json_object();
+    json_t *clean = json_from_str(key);
+    json_object_set_new(*annotations, json_string_value(clean), json_from_str(value));
+    json_decref(clean);
+}
+
+static json_t *sorted(json_t *annotations)
+{
+    AUTO(strv_release) struct strv keys = STRV_INIT;
+    json_t *ret = json_object(), *value;
+    const char *key;
+    json_object_foreach(annotations, key, value) strv_add(&keys, key);
+    strv_sort(&keys);
+    for (size_t i = 0; i < keys.n; i++)
+        json_object_set(ret, keys.v[i], json_object_get(annotations, keys.v[i]));
+    return ret;
+}
+
+static void add_annotations(json_t *to, json_t *annotations)
+{
+    if (json_object_size(annotations) > 0)
+        json_object_set_new(to, "annotations", sorted(annotations));
+}
+
+json_t *descriptor_to_json(const struct descriptor *d)
 {
     json_t *o = json_object();
     json_object_set_new(o, "mediaType", json_from_str(d->media_type ? d->media_type : ""));
     json_object_set_new(o, "digest", json_string(DIGEST_S(&d->id.d)));
     json_object_set_new(o, "size", json_integer((json_int_t)d->size));
-    if (json_object_size(d->annotations) > 0)
-        json_object_set(o, "annotations", d->annotations);
+    add_annotations(o, d->annotations);
     if (d->has_platform)
         json_object_set_new(o, "platform", platform_json(&d->platform));
     return o;
@@ -227,7 +260,7 @@ static json_t *descriptors_json(const struct descriptor *list, size_t n)
 {
     json_t *a = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(a, descriptor_json(&list[i]));
+        json_array_append_new(a, descriptor_to_json(&list[i]));
     return a;
 }
 
@@ -271,9 +304,10 @@ static bool has_any(const json_t *doc, const char *const *keys, size_t n)
 
 void manifest_release(struct manifest *m)
 {
-    mem_free(m->artifact_type);
     descriptor_release(&m->config);
     descriptors_release(m->layers, m->n_layers);
+    descriptor_release(&m->subject);
+    mem_free(m->artifact_type);
     json_decref(m->annotations);
     memset(m, 0, sizeof(*m));
 }
@@ -324,10 +358,11 @@ void manifest_write(const struct manifest *m, struct buf *b)
     json_auto_t *doc = doc_new(m->kind ? m->kind : DOC_OCI_MANIFEST);
     if (m->artifact_type != NULL)
         json_object_set_new(doc, "artifactType", json_string(m->artifact_type));
-    json_object_set_new(doc, "config", descriptor_json(&m->config));
+    json_object_set_new(doc, "config", descriptor_to_json(&m->config));
     json_object_set_new(doc, "layers", descriptors_json(m->layers, m->n_layers));
-    if (json_object_size(m->annotations) > 0)
-        json_object_set(doc, "annotations", m->annotations);
+    if (m->subject.media_type != NULL)
+        json_object_set_new(doc, "subject", descriptor_to_json(&m->subject));
+    add_annotations(doc, m->annotations);
     json_write_pretty(doc, b, 2);
 }
 
@@ -336,6 +371,7 @@ void manifest_write(const struct manifest *m, struct buf *b)
 void index_release(struct index *x)
 {
     descriptors_release(x->manifests, x->n_manifests);
+    json_decref(x->annotations);
     memset(x, 0, sizeof(*x));
 }
 
@@ -352,17 +388,27 @@ int index_parse(const char *p, size_t n, const char *media_type, struct index *r
     if (has_any(doc, foreign, ARRAY_LEN(foreign)))
         return bad(err, what, "it is a manifest too");
     if (descriptor_list(json_object_get(doc, "manifests"), MANIFESTS_MAX, what, &x.manifests,
-                        &x.n_manifests, err) < 0)
+                        &x.n_manifests, err) < 0 ||
+        annotations(doc, what, &x.annotations, err) < 0)
         return err->code;
     *ret = x;
     memset(&x, 0, sizeof(x));
     return 0;
 }
 
+struct descriptor *index_add(struct index *x)
+{
+    x->manifests = mem_grow(x->manifests, x->n_manifests + 1, sizeof(*x->manifests));
+    struct descriptor *d = &x->manifests[x->n_manifests++];
+    *d = (struct descriptor){ .media_type = NULL };
+    return d;
+}
+
 void index_write(const struct index *x, struct buf *b)
 {
     json_auto_t *doc = doc_new(x->kind ? x->kind : DOC_OCI_INDEX);
     json_object_set_new(doc, "manifests", descriptors_json(x->manifests, x->n_manifests));
+    add_annotations(doc, x->annotations);
     json_write_pretty(doc, b, 2);
 }
 

@@ -36,6 +36,8 @@ const char *doc_media_type(enum doc_kind kind);
 
 #define MEDIA_OCI_CONFIG "application/vnd.oci.image.config.v1+json"
 #define MEDIA_OCI_LAYER "application/vnd.oci.image.layer.v1.tar" /* + "", "+gzip", "+zstd" */
+#define MEDIA_OCI_EMPTY "application/vnd.oci.empty.v1+json"      /* "{}" */
+#define MEDIA_IN_TOTO "application/vnd.in-toto+json"
 #define MEDIA_DOCKER_CONFIG "application/vnd.docker.container.image.v1+json"
 #define MEDIA_DOCKER_LAYER "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
@@ -53,6 +55,11 @@ struct descriptor {
     json_t *annotations; /* object or NULL, owned */
 };
 void descriptor_release(struct descriptor *d);
+void descriptor_copy(struct descriptor *dst, const struct descriptor *src); /* dst is zeroed */
+/* New reference. Annotations are sorted, as Go writes them; so they are in all documents. */
+json_t *descriptor_to_json(const struct descriptor *d);
+/* Sets one annotation, in an object that is made when it is NULL. Text is mended to UTF-8. */
+void annotation_set(json_t **annotations, const char *key, const char *value);
 
 struct manifest {
     enum doc_kind kind;
@@ -60,6 +67,7 @@ struct manifest {
     struct descriptor config;
     struct descriptor *layers;
     size_t n_layers;
+    struct descriptor subject; /* written only, where it has a media type */
     json_t *annotations;
 };
 void manifest_release(struct manifest *m);
@@ -79,11 +87,14 @@ struct index {
     enum doc_kind kind;
     struct descriptor *manifests;
     size_t n_manifests;
+    json_t *annotations;
 };
 void index_release(struct index *x);
 DEFINE_AUTO_VALUE(struct index, index_release);
 int index_parse(const char *p, size_t n, const char *media_type, struct index *ret,
                 struct err *err);
+/* A new entry, zeroed, to be filled; valid until the next. */
+struct descriptor *index_add(struct index *x);
 void index_write(const struct index *x, struct buf *b);
 /*
  * The best entry for want; an entry that names no platform only when nothing else fits.

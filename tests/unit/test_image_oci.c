@@ -313,6 +313,32 @@ static void broken_configurations_are_refused(void **state)
     }
 }
 
+static void annotations_are_written_sorted(void **state)
+{
+    (void)state;
+    AUTO(index_release) struct index x = { .kind = DOC_OCI_INDEX };
+    AUTO(index_release) struct index read = { .kind = DOC_UNKNOWN };
+    AUTO(buf_release) struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct descriptor *d = index_add(&x);
+    d->media_type = str_dup(OCI_M);
+    annotation_set(&d->annotations, "z", "1");
+    annotation_set(&d->annotations, "a.b", "2");
+    annotation_set(&x.annotations, "k", "old");
+    annotation_set(&x.annotations, "b", "\xff");
+    annotation_set(&x.annotations, "k", "new");
+    index_write(&x, &out);
+    assert_non_null(strstr(buf_str(&out), "      \"annotations\": {\n"
+                                          "        \"a.b\": \"2\",\n"
+                                          "        \"z\": \"1\"\n"));
+    assert_non_null(strstr(buf_str(&out), "  \"annotations\": {\n"
+                                          "    \"b\": \"\xef\xbf\xbd\",\n"
+                                          "    \"k\": \"new\"\n"
+                                          "  }\n}"));
+    assert_ok(index_parse(out.data, out.len, OCI_I, &read, &err), &err);
+    assert_string_equal(json_get_str(read.annotations, "k"), "new");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_configuration_comes_back_byte_for_byte),
         cmocka_unit_test(a_new_configuration_is_small),
         cmocka_unit_test(broken_configurations_are_refused),
+        cmocka_unit_test(annotations_are_written_sorted),
     };
     return UNIT_RUN("image_oci", tests);
 }
