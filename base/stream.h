@@ -59,14 +59,15 @@ enum compression {
 /* Name as in exporter options: "uncompressed", "gzip", "zstd". NULL: cannot be written by us. */
 const char *compression_name(enum compression c);
 #define COMPRESSION_LEVEL_DEFAULT (-1)
-/* For sink_compress: as quick as this machine can (gzip: isa-l when built with it). Not the same
- * bytes everywhere. */
+/* For sink_compress: as quick as this machine can (zstd 1; gzip: isa-l's 1, or zlib's). */
 #define COMPRESSION_LEVEL_FASTEST (-2)
 
 /*
- * COMPRESSION_LEVEL_DEFAULT is gzip 6, zstd 3. NONE hands next through. Equal input gives equal
- * bytes, however it is cut into writes and on every machine with the same zlib or zstd. Other kinds
- * than those with a name: not allowed.
+ * COMPRESSION_LEVEL_DEFAULT is zstd 3, and of gzip what isa-l does best: some 11 % more bytes than
+ * gzip 6, which is the default when built without it, in a twelfth of the time. Levels with a
+ * number are zlib's. gzip uses all processors. NONE hands next through. Equal input gives equal
+ * bytes, however it is cut into writes and on every machine with the same libraries. Other
+ * kinds than those with a name: not allowed.
  */
 struct sink *sink_compress(struct sink *next, enum compression c, int level)
     OWNED(sink_free) NONNULL;

@@ -1,6 +1,6 @@
 /*
  * What the gzip implementations have in common: zlib always, isa-l instead of
- * it for reading, and for writing as fast as possible, when built with
+ * it for reading, and for writing where no level is asked for, when built with
  * HAVE_ISAL. Inside base/ only.
  */
 #ifndef SHALE_BASE_STREAM_CODEC_INTERNAL_H
@@ -40,7 +40,23 @@ struct sink *encoder_start(struct encoder *e, struct sink *next,
                            int (*run)(struct encoder *, const void *, size_t, bool, struct err *),
                            void (*end)(struct encoder *));
 
-/* NULL when not built with isa-l. Takes over next when it succeeds. */
-struct sink *sink_gzip_isal(struct sink *next);
+/* gzip on width processors, 0: all that there are (stream_gzip.c). Always the same bytes. */
+struct sink *sink_gzip(struct sink *next, int level, size_t width) OWNED(sink_free);
+
+/* A part of a deflate stream, that begins and, unless it is the last, ends on a byte. */
+#define DEFLATE_WINDOW ((size_t)32 << 10)
+struct deflate_part {
+    const uint8_t *dict; /* what came before, at most DEFLATE_WINDOW bytes */
+    size_t n_dict;
+    const uint8_t *p;
+    size_t n;
+    bool is_last;
+};
+/* Adds to ret. From any thread. */
+typedef int (*deflate_block_fn)(int level, const struct deflate_part *part, struct buf *ret,
+                                struct err *err);
+/* isa-l for the levels that have no number; *level is then one of isa-l's. NULL for others, and
+ * when not built with it. */
+deflate_block_fn deflate_block_isal(int *level);
 
 #endif

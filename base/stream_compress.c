@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 static int encoder_write(struct sink *s, const void *data, size_t n, struct err *err)
@@ -63,53 +62,6 @@ struct sink *encoder_start(struct encoder *e, struct sink *next,
     return &e->base;
 }
 
-struct gzip_encoder {
-    struct encoder base;
-    z_stream z;
-};
-
-static int gzip_run(struct encoder *e, const void *p, size_t n, bool is_last, struct err *err)
-{
-    z_stream *z = &((struct gzip_encoder *)e)->z;
-    int r;
-
-    z->next_in = (z_const Bytef *)(uintptr_t)p; /* read only, for all that its type says */
-    z->avail_in = (uInt)n;
-    do {
-        z->next_out = e->out;
-        z->avail_out = sizeof(e->out);
-        r = deflate(z, is_last ? Z_FINISH : Z_NO_FLUSH);
-        if (r != Z_OK && r != Z_STREAM_END && r != Z_BUF_ERROR)
-            return err_set(err, ERR_IO, "zlib cannot compress: %s", z->msg ? z->msg : "no reason");
-        if (sink_write(e->next, e->out, sizeof(e->out) - z->avail_out, err) < 0)
-            return err->code;
-    } while (is_last ? r != Z_STREAM_END : z->avail_out == 0);
-    return 0;
-}
-
-static void gzip_end(struct encoder *e)
-{
-    deflateEnd(&((struct gzip_encoder *)e)->z);
-}
-
-/* zlib's own header: no name, time 0, so equal input gives equal bytes. */
-static struct sink *sink_gzip(struct sink *next, int level)
-{
-    if (level == COMPRESSION_LEVEL_FASTEST) {
-        struct sink *fast = sink_gzip_isal(next);
-        if (fast != NULL)
-            return fast;
-        level = 1;
-    }
-    struct gzip_encoder *g = mem_zalloc(sizeof(*g));
-    if (level < 0)
-        level = 6;
-    int r = deflateInit2(&g->z, level > 9 ? 9 : level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-    assert(r == Z_OK);
-    (void)r;
-    return encoder_start(&g->base, next, gzip_run, gzip_end);
-}
-
 struct zstd_encoder {
     struct encoder base;
     ZSTD_CCtx *z;
@@ -166,6 +118,6 @@ struct sink *sink_compress(struct sink *next, enum compression c, int level)
 {
     assert(compression_name(c) != NULL);
     if (c == COMPRESSION_GZIP)
-        return sink_gzip(next, level);
+        return sink_gzip(next, level, 0);
     return c == COMPRESSION_ZSTD ? sink_zstd(next, level) : next;
 }

@@ -1,8 +1,10 @@
 #include "tests/unit/unit.h"
 
 #include "base/stream.h"
+#include "base/stream_codec_internal.h"
 #include <archive.h>
 #include <archive_entry.h>
+#include <zlib.h>
 #include <zstd.h>
 
 /* A source that gives at most step bytes at a time, so that every boundary falls everywhere. */
@@ -52,8 +54,7 @@ static void make_text(struct buf *b, size_t n)
     buf_truncate(b, n);
 }
 
-static void compress(const struct buf *in, enum compression c, int level, size_t step,
-                     struct buf *ret)
+static void pack(const struct buf *in, enum compression c, int level, size_t step, struct buf *ret)
 {
     struct err err = ERR_INIT;
     AUTO(sink_free) struct sink *s = sink_compress(sink_buf(ret, 1 << 28), c, level);
@@ -133,7 +134,7 @@ static void what_was_compressed_comes_back(void **state UNUSED)
                 AUTO(buf_release) struct buf text = BUF_INIT;
                 AUTO(buf_release) struct buf packed = BUF_INIT;
                 make_text(&text, sizes[s]);
-                compress(&text, kinds[k], levels[l], 100000, &packed);
+                pack(&text, kinds[k], levels[l], 100000, &packed);
                 for (size_t i = 0; i < ARRAY_LEN(steps); i++)
                     assert_decompresses(&packed, steps[i], &text, kinds[k]);
             }
@@ -150,14 +151,104 @@ static void the_cut_into_writes_does_not_matter(void **state UNUSED)
     for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
         for (size_t l = 0; l < ARRAY_LEN(levels); l++) {
             AUTO(buf_release) struct buf first = BUF_INIT;
-            compress(&text, kinds[k], levels[l], 1, &first);
+            pack(&text, kinds[k], levels[l], 1, &first);
             for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
                 AUTO(buf_release) struct buf other = BUF_INIT;
-                compress(&text, kinds[k], levels[l], steps[i], &other);
+                pack(&text, kinds[k], levels[l], steps[i], &other);
                 assert_int_equal(other.len, first.len);
                 assert_memory_equal(other.data, first.data, first.len);
             }
         }
+}
+
+/* Text, and in it a block that cannot be made smaller. */
+static void make_long_text(struct buf *b, size_t n)
+{
+    unsigned x = 7;
+
+    make_text(b, n);
+    for (size_t i = n / 3; i < n / 3 * 2; i++) {
+        x = x * 1103515245 + 12345;
+        b->data[i] = (char)(x >> 16);
+    }
+}
+
+static void gzip_does_not_depend_on_the_threads(void **state UNUSED)
+{
+    static const int levels[] = { -1, 1, COMPRESSION_LEVEL_FASTEST };
+    static const size_t sizes[] = { (1 << 20) - 1, 1 << 20,       (1 << 20) + 1,
+                                    3 << 20,       (7 << 20) + 5, 9 << 20 };
+    struct err err = ERR_INIT;
+
+    for (size_t s = 0; s < ARRAY_LEN(sizes); s++)
+        for (size_t l = 0; l < ARRAY_LEN(levels); l++) {
+            AUTO(buf_release) struct buf text = BUF_INIT;
+            AUTO(buf_release) struct buf first = BUF_INIT;
+            make_long_text(&text, sizes[s]);
+            pack(&text, COMPRESSION_GZIP, levels[l], 1 << 20, &first);
+            assert_decompresses(&first, 1 << 16, &text, COMPRESSION_GZIP);
+            for (size_t width = 1; width <= 3; width++) {
+                AUTO(buf_release) struct buf other = BUF_INIT;
+                AUTO(sink_free)
+                struct sink *to = sink_gzip(sink_buf(&other, 1 << 28), levels[l], width);
+                assert_ok(sink_write(to, text.data, text.len, &err), &err);
+                assert_ok(sink_finish(to, &err), &err);
+                assert_int_equal(other.len, first.len);
+                assert_memory_equal(other.data, first.data, first.len);
+            }
+        }
+}
+
+static void gzip_is_one_member_for_zlib_itself(void **state UNUSED)
+{
+    AUTO(buf_release) struct buf text = BUF_INIT;
+    AUTO(buf_release) struct buf packed = BUF_INIT;
+    AUTO(mem_free) char *out = mem_alloc(6 << 20);
+    z_stream z = { .zalloc = Z_NULL };
+
+    make_long_text(&text, 5 << 20);
+    pack(&text, COMPRESSION_GZIP, -1, 1 << 20, &packed);
+    assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+    z.next_in = (Bytef *)packed.data;
+    z.avail_in = (uInt)packed.len;
+    z.next_out = (Bytef *)out;
+    z.avail_out = 6 << 20;
+    assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+    assert_int_equal(z.avail_in, 0);
+    assert_int_equal(z.total_out, text.len);
+    assert_memory_equal(out, text.data, text.len);
+    inflateEnd(&z);
+}
+
+static int refuse(struct sink *s UNUSED, const void *p UNUSED, size_t n UNUSED, struct err *err)
+{
+    return err_set(err, ERR_IO, "no space");
+}
+
+static void sink_only_free(struct sink *s)
+{
+    mem_free(s);
+}
+
+static void gzip_ends_early_with_the_error_behind_it_or_when_freed(void **state UNUSED)
+{
+    struct err err = ERR_INIT;
+    AUTO(buf_release) struct buf text = BUF_INIT;
+    struct sink *full = mem_zalloc(sizeof(*full));
+    *full = (struct sink){ .write = refuse, .free = sink_only_free };
+    AUTO(sink_free) struct sink *to = sink_gzip(full, -1, 2);
+    AUTO(sink_free) struct sink *left = sink_gzip(sink_null(), -1, 2);
+    int r = 0;
+
+    make_long_text(&text, 1 << 20);
+    for (int i = 0; i < 20 && r == 0; i++)
+        r = sink_write(to, text.data, text.len, &err);
+    assert_int_equal(r, ERR_IO);
+    assert_string_equal(err.msg, "no space");
+    assert_int_equal(sink_finish(to, &err), ERR_IO);
+    err_clear(&err);
+    for (int i = 0; i < 7; i++)
+        assert_ok(sink_write(left, text.data, text.len, &err), &err);
 }
 
 static void the_gzip_header_has_no_time_and_no_name(void **state UNUSED)
@@ -168,7 +259,7 @@ static void the_gzip_header_has_no_time_and_no_name(void **state UNUSED)
     make_text(&text, 1000);
     for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
         AUTO(buf_release) struct buf packed = BUF_INIT;
-        compress(&text, COMPRESSION_GZIP, levels[i], 1000, &packed);
+        pack(&text, COMPRESSION_GZIP, levels[i], 1000, &packed);
         assert_memory_equal(packed.data, "\x1f\x8b\x08\0\0\0\0\0", 8);
     }
 }
@@ -179,7 +270,7 @@ static void none_is_handed_through(void **state UNUSED)
     AUTO(buf_release) struct buf out = BUF_INIT;
 
     make_text(&text, 1000);
-    compress(&text, COMPRESSION_NONE, -1, 10, &out);
+    pack(&text, COMPRESSION_NONE, -1, 10, &out);
     assert_memory_equal(out.data, text.data, 1000);
     assert_string_equal(compression_name(COMPRESSION_NONE), "uncompressed");
     assert_string_equal(compression_name(COMPRESSION_GZIP), "gzip");
@@ -214,7 +305,7 @@ static void a_gzip_header_with_every_field_is_read_however_it_is_cut(void **stat
     AUTO(buf_release) struct buf text = BUF_INIT, bare = BUF_INIT, full = BUF_INIT;
 
     make_text(&text, 5000);
-    compress(&text, COMPRESSION_GZIP, -1, 5000, &bare);
+    pack(&text, COMPRESSION_GZIP, -1, 5000, &bare);
     buf_add(&full, fields, sizeof(fields));
     buf_add(&full, "\x72\x2d", 2); /* the low half of the CRC-32 of fields */
     buf_add(&full, buf_str(&bare) + 10, bare.len - 10);
@@ -241,8 +332,8 @@ static void members_and_frames_follow_each_other(void **state UNUSED)
         make_text(&text, 50000);
         for (int i = 0; i < 2; i++) {
             buf_add(&twice, text.data, text.len);
-            compress(&text, kinds[k], -1, 9999, &packed);
-            compress(&nothing, kinds[k], -1, 1, &packed);
+            pack(&text, kinds[k], -1, 9999, &packed);
+            pack(&nothing, kinds[k], -1, 1, &packed);
         }
         assert_decompresses(&packed, 1, &twice, kinds[k]);
         assert_decompresses(&packed, 1 << 20, &twice, kinds[k]);
@@ -257,7 +348,7 @@ static void skippable_frames_are_skipped(void **state UNUSED)
 
     make_text(&text, 3000);
     buf_add(&packed, skip, 12);
-    compress(&text, COMPRESSION_ZSTD, -1, 1000, &packed);
+    pack(&text, COMPRESSION_ZSTD, -1, 1000, &packed);
     buf_add(&packed, skip, 12);
     assert_decompresses(&packed, 1, &text, COMPRESSION_ZSTD);
     assert_decompresses(&packed, 1 << 20, &text, COMPRESSION_ZSTD);
@@ -271,7 +362,7 @@ static void zeros_after_gzip_are_padding_and_other_bytes_are_not(void **state UN
     AUTO(buf_release) struct buf out = BUF_INIT;
 
     make_text(&text, 3000);
-    compress(&text, COMPRESSION_GZIP, -1, 1000, &packed);
+    pack(&text, COMPRESSION_GZIP, -1, 1000, &packed);
     for (int i = 0; i < 1000; i++)
         buf_addc(&packed, '\0');
     assert_decompresses(&packed, 1 << 20, &text, COMPRESSION_GZIP);
@@ -289,7 +380,7 @@ static void garbage_after_zstd_is_refused(void **state UNUSED)
     AUTO(buf_release) struct buf out = BUF_INIT;
 
     make_text(&text, 3000);
-    compress(&text, COMPRESSION_ZSTD, -1, 1000, &packed);
+    pack(&text, COMPRESSION_ZSTD, -1, 1000, &packed);
     buf_adds(&packed, "garbage");
     assert_int_equal(decompress_in_steps(&packed, packed.len, 1 << 20, &out, NULL, &err),
                      ERR_CORRUPT);
@@ -319,9 +410,9 @@ static void truncated_input_is_corrupt(void **state UNUSED)
         AUTO(buf_release) struct buf xz = BUF_INIT;
         AUTO(buf_release) struct buf bz = BUF_INIT;
         make_text(&text, sizes[i]);
-        compress(&text, COMPRESSION_GZIP, -1, 1000, &gz);
+        pack(&text, COMPRESSION_GZIP, -1, 1000, &gz);
         assert_every_cut_is_refused(&gz, 3, 97);
-        compress(&text, COMPRESSION_ZSTD, -1, 1000, &zst);
+        pack(&text, COMPRESSION_ZSTD, -1, 1000, &zst);
         assert_every_cut_is_refused(&zst, 4, 97);
         archive_compress(&text, ARCHIVE_FILTER_XZ, &xz);
         assert_every_cut_is_refused(&xz, 6, 997);
@@ -338,7 +429,7 @@ static void damaged_input_is_corrupt(void **state UNUSED)
         AUTO(buf_release) struct buf text = BUF_INIT;
         AUTO(buf_release) struct buf packed = BUF_INIT;
         make_text(&text, 20000);
-        compress(&text, kinds[k], -1, 1000, &packed);
+        pack(&text, kinds[k], -1, 1000, &packed);
         for (size_t at = 20; at < packed.len; at += 37) {
             struct err err = ERR_INIT;
             AUTO(buf_release) struct buf out = BUF_INIT;
@@ -405,7 +496,7 @@ static void only_one_compression_is_taken_off(void **state UNUSED)
     archive_compress(&text, ARCHIVE_FILTER_XZ, &once);
     archive_compress(&once, ARCHIVE_FILTER_XZ, &twice);
     assert_decompresses(&twice, 1 << 20, &once, COMPRESSION_XZ);
-    compress(&once, COMPRESSION_GZIP, -1, 1000, &gz);
+    pack(&once, COMPRESSION_GZIP, -1, 1000, &gz);
     assert_decompresses(&gz, 1 << 20, &once, COMPRESSION_GZIP);
 }
 
@@ -437,7 +528,7 @@ static void an_error_of_the_source_is_given_on(void **state UNUSED)
         if (kinds[k] == COMPRESSION_XZ)
             archive_compress(&text, ARCHIVE_FILTER_XZ, &packed);
         else
-            compress(&text, kinds[k], -1, 1000, &packed);
+            pack(&text, kinds[k], -1, 1000, &packed);
         AUTO(source_free)
         struct source *s = source_decompress(
             source_limit(stepper_new(&packed, packed.len, 100), packed.len - 50, "blob"), NULL,
@@ -471,7 +562,7 @@ static void gzip_and_zstd_themselves_agree(void **state UNUSED)
                                        "| cmp - text; fi",
                                        path, rows[i].tool, rows[i].tool);
             make_text(&text, 300000);
-            compress(&text, rows[i].c, level, 1000, &packed);
+            pack(&text, rows[i].c, level, 1000, &packed);
             assert_ok(file_replace(fd, "text", text.data, text.len, 0600, false, &err), &err);
             assert_ok(file_replace(fd, "packed", packed.data, packed.len, 0600, false, &err), &err);
             assert_int_equal(system(command), 0);
@@ -484,6 +575,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_compressed_comes_back),
         cmocka_unit_test(the_cut_into_writes_does_not_matter),
+        cmocka_unit_test(gzip_does_not_depend_on_the_threads),
+        cmocka_unit_test(gzip_is_one_member_for_zlib_itself),
+        cmocka_unit_test(gzip_ends_early_with_the_error_behind_it_or_when_freed),
         cmocka_unit_test(the_gzip_header_has_no_time_and_no_name),
         cmocka_unit_test(none_is_handed_through),
         cmocka_unit_test(plain_bytes_pass_as_they_are),
