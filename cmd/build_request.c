@@ -298,7 +298,10 @@ static int take_outputs(struct build_request *r, const struct options *o, struct
         if (output_list_add(&r->outputs, given->v[i], isatty(STDOUT_FILENO), err) < 0)
             return err->code;
     }
-    if (output_list_stdout(&r->outputs, &to_stdout, err) < 0)
+    if (option_on(o, "push"))
+        output_list_push(&r->outputs);
+    if (output_list_check_names(&r->outputs, r->build.tags.n > 0, err) < 0 ||
+        output_list_stdout(&r->outputs, &to_stdout, err) < 0)
         return err->code;
     r->build.outputs = r->outputs.v;
     r->build.n_outputs = r->outputs.n;

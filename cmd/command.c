@@ -6,9 +6,10 @@
 
 /* In the order of `shale help`. */
 static const struct command *const commands[] = {
-    &command_build,  &command_plan,  &command_explain, &command_trace,   &command_ignore,
-    &command_images, &command_tag,   &command_rmi,     &command_import,  &command_run,
-    &command_doctor, &command_stats, &command_help,    &command_version, &command_debug,
+    &command_build,  &command_plan,   &command_explain, &command_trace,
+    &command_ignore, &command_images, &command_tag,     &command_push,
+    &command_rmi,    &command_import, &command_run,     &command_doctor,
+    &command_stats,  &command_help,   &command_version, &command_debug,
 };
 
 /* How many words of argv words (space separated) are; 0: they are others. */

@@ -35,7 +35,7 @@ struct command {
 
 extern const struct command command_build, command_plan, command_explain, command_images,
     command_rmi, command_tag, command_run, command_import, command_version, command_help,
-    command_doctor, command_stats, command_debug, command_trace, command_ignore;
+    command_push, command_doctor, command_stats, command_debug, command_trace, command_ignore;
 
 /* By its words; *ret_n is how many of argv they are. NULL: there is none. */
 const struct command *command_find(int argc, char *const *argv, int *ret_n);

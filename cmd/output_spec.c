@@ -120,18 +120,43 @@ static int check_dest(struct build_output *o, enum dest_rule rule, bool stdout_i
     return 0;
 }
 
+static void set_push(struct build_output *o)
+{
+    map_set(o->attrs, "push", str_dup("true"));
+}
+
+/* As buildx does, which leaves push=false as it is. */
+static void make_image(struct build_output *o)
+{
+    replace(&o->type, "image");
+    if (!map_has(o->attrs, "push"))
+        set_push(o);
+}
+
+/* What is true or false must be one of them. */
+static int check_flags(const struct build_output *o, struct err *err)
+{
+    static const char *const names[] = { "push", "push-by-digest", "name-canonical",
+                                         "registry.insecure" };
+    bool ignored;
+    for (size_t i = 0; str_eq(o->type, "image") && i < ARRAY_LEN(names); i++)
+        if (output_attr_bool(o, names[i], &ignored, err) < 0)
+            return err->code;
+    return 0;
+}
+
 static int check(struct build_output *o, bool stdout_is_terminal, struct err *err)
 {
     if (o->type == NULL || *o->type == '\0')
         return err_set(err, ERR_USAGE, "type is required for output");
-    const char *push = map_get(o->attrs, "push");
     for (size_t i = 0; i < ARRAY_LEN(output_types); i++) {
         if (!str_eq(output_types[i].name, o->type))
             continue;
-        if (output_types[i].pushes || (push != NULL && !str_eq(push, "false")))
-            return err_set(err, ERR_UNSUPPORTED,
-                           "pushing to a registry is not supported yet by this version");
-        return check_dest(o, output_types[i].dest, stdout_is_terminal, err);
+        if (check_dest(o, output_types[i].dest, stdout_is_terminal, err) < 0)
+            return err->code;
+        if (output_types[i].pushes)
+            make_image(o);
+        return check_flags(o, err);
     }
     return err_set(err, ERR_USAGE, "failed to solve: exporter \"%s\" could not be found", o->type);
 }
@@ -156,6 +181,35 @@ int output_list_add(struct output_list *l, const char *text, bool stdout_is_term
     MEM_ROOM(l->v, l->n, l->cap);
     l->v[l->n++] = o;
     o = (struct build_output){ .type = NULL };
+    return 0;
+}
+
+void output_list_push(struct output_list *l)
+{
+    bool used = false;
+    for (size_t i = 0; i < l->n; i++)
+        if (str_eq(l->v[i].type, "image")) {
+            set_push(&l->v[i]);
+            used = true;
+        }
+    if (used)
+        return;
+    MEM_ROOM(l->v, l->n, l->cap);
+    l->v[l->n] = (struct build_output){ .type = str_dup("image"), .attrs = map_new(mem_free) };
+    set_push(&l->v[l->n++]);
+}
+
+int output_list_check_names(const struct output_list *l, bool has_tags, struct err *err)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct build_output *o = &l->v[i];
+        const char *name = map_get(o->attrs, "name");
+        bool push = false;
+        if (!str_eq(o->type, "image") || output_attr_bool(o, "push", &push, err) < 0)
+            continue;
+        if (push && !has_tags && (name == NULL || *name == '\0'))
+            return err_set(err, ERR_USAGE, "tag is needed when pushing to registry");
+    }
     return 0;
 }
 

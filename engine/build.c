@@ -10,6 +10,7 @@
 #include "engine/fetch.h"
 #include "engine/lint_use.h"
 #include "engine/load_dockerfile.h"
+#include "engine/push_output.h"
 #include "engine/skip_docs.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ void carried_release(struct carried *c)
 
 static void build_release(struct build *b)
 {
+    build_free_pushers(b);
     map_free(b->bases);
     map_free(b->fetched);
     group_free(b->packing);
@@ -195,14 +197,20 @@ static int pack_layer(void *arg, struct err *err)
     return rc;
 }
 
-void build_pack(struct build_stage *st, const struct layer *l)
+bool build_is_of_image(const struct build_stage *st)
 {
-    struct build *b = st->b;
+    const struct build *b = st->b;
     int i = (int)b->target;
     while (i >= 0 && (size_t)i != st->index)
         i = b->stages[i].base_stage;
-    if (i < 0)
-        return; /* the image does not have this stage's layers */
+    return i >= 0;
+}
+
+void build_pack(struct build_stage *st, const struct layer *l)
+{
+    struct build *b = st->b;
+    if (b->pushes || !build_is_of_image(st))
+        return; /* build_send has it packed */
     struct packing *p = mem_zalloc(sizeof(*p));
     *p = (struct packing){ .store = b->store, .layer = l };
     group_run(b->packing, pack_layer, p);
@@ -287,6 +295,8 @@ static int find_image_of(struct build *b, struct blob_id *ret_config, struct ima
 {
     bool skipped = false;
     if (b->o->skip_docs && skip_docs_try(b, &skipped, ret_config, ret, err) < 0)
+        return err->code;
+    if (build_open_pushers(b, err) < 0)
         return err->code;
     if (skipped) {
         show_skipped(b);

@@ -22,6 +22,10 @@ struct build_output {
     struct map *attrs; /* everything else, char * values */
 };
 
+/* An attribute that is true or false, as Go writes them; not there: *ret stays. ERR_USAGE in
+ * BuildKit's words. */
+int output_attr_bool(const struct build_output *o, const char *name, bool *ret, struct err *err);
+
 /* --secret. Exactly one of path and env is set. The value is read when a step needs it. */
 struct build_secret {
     char *id;

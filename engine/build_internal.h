@@ -119,6 +119,8 @@ struct build {
     struct err first_error;
     struct build_result *result;
     struct group *packing;       /* layers being packed in the background */
+    struct pusher **pushers;     /* push_output.h: one an output, NULL: it pushes nothing */
+    bool pushes;                 /* one of them does */
     struct cache_key *used_keys; /* records that were hit or made */
     size_t n_used, cap_used;
     struct map *bases; /* canonical name and platform -> struct base, of base_images.c */
@@ -158,6 +160,8 @@ int vertex_close(struct engine *e, int v, int rc, int64_t started_ms, const stru
 void build_note_change(struct build *b, const struct context *c, const struct err *err);
 /* build.c: packs the layer's blob in the background when the image will have it. */
 void build_pack(struct build_stage *st, const struct layer *l);
+/* The image has the stage's layers. */
+bool build_is_of_image(const struct build_stage *st);
 /* Number of the stage that --from=X means before stage `before`; -1: none. */
 int build_stage_ref(const struct build *b, const char *from, size_t before);
 
@@ -318,6 +322,10 @@ void build_assemble_text(struct build *b, struct state *s, const struct strv *la
 bool build_wants_image(const struct build_options *o);
 /* deliver.c: whether the image goes into a Docker engine, when there is one. */
 bool build_wants_engine(const struct build_options *o);
+/* deliver.c: tags as images are named. */
+int build_canonical_names(const struct strv *tags, struct strv *ret, struct err *err);
+/* deliver.c: the compression attribute, or gzip. */
+int build_output_compression(const struct build_output *o, enum compression *ret, struct err *err);
 /* deliver.c: tags, engine, outputs, iidfile, metadata. */
 int build_deliver(struct build *b, const struct blob_id *config_id,
                   const struct image_config *config, struct state *s, struct err *err);

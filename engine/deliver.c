@@ -6,6 +6,7 @@
 #include "engine/engine_internal.h"
 #include "engine/fetch_layer.h"
 #include "engine/load_engine.h"
+#include "engine/push_output.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -28,7 +29,7 @@ struct delivery {
 
 /* Names. */
 
-static int canonical_names(const struct strv *tags, struct strv *ret, struct err *err)
+int build_canonical_names(const struct strv *tags, struct strv *ret, struct err *err)
 {
     for (size_t i = 0; i < tags->n; i++) {
         AUTO(image_name_release) struct image_name n = { 0 };
@@ -200,7 +201,7 @@ static int produce_tar(void *arg, struct sink *to, struct err *err)
     return export_tar(d->b->e, d->s, to, err);
 }
 
-static int compression_of(const struct build_output *o, enum compression *ret, struct err *err)
+int build_output_compression(const struct build_output *o, enum compression *ret, struct err *err)
 {
     const char *name = o->attrs ? map_get(o->attrs, "compression") : NULL;
     *ret = COMPRESSION_GZIP;
@@ -219,7 +220,7 @@ static int output_archive(struct delivery *d, const struct build_output *o, bool
                           struct err *err)
 {
     enum compression c;
-    if (compression_of(o, &c, err) < 0)
+    if (build_output_compression(o, &c, err) < 0)
         return err->code;
     AUTO(strv_release) struct strv names = STRV_INIT;
     strv_copy(&names, &d->names);
@@ -227,7 +228,7 @@ static int output_archive(struct delivery *d, const struct build_output *o, bool
     if (name != NULL) {
         AUTO(strv_release) struct strv given = STRV_INIT;
         strv_split(&given, name, ',');
-        if (canonical_names(&given, &names, err) < 0)
+        if (build_canonical_names(&given, &names, err) < 0)
             return err->code;
     }
     AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
@@ -270,12 +271,30 @@ static int output_tar(struct delivery *d, const struct build_output *o, struct e
     return write_file(d, o->dest, produce_tar, d, err);
 }
 
-static int output_image(struct delivery *d UNUSED, const struct build_output *o, struct err *err)
+static int push_image(struct delivery *d, const struct build_output *o, struct pusher *p,
+                      struct err *err)
 {
-    const char *push = o->attrs ? map_get(o->attrs, "push") : NULL;
-    if (push != NULL && !str_eq(push, "false"))
-        return err_set(err, ERR_UNSUPPORTED, "pushing is not supported by this version of shale");
+    enum compression c;
+    struct doc_options how;
+    bool by_digest = false;
+    AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
+    struct built_image image = { .config_id = *d->config_id,
+                                 .config = d->config,
+                                 .layers = layers_of(d) };
+    if (output_attr_bool(o, "push-by-digest", &by_digest, err) < 0 ||
+        push_output_options(o, &c, &how, err) < 0 ||
+        image_docs_make(d->b->e, &image, 1, &how, &docs, err) < 0 ||
+        pusher_finish(p, &docs, by_digest, d->vertex, err) < 0)
+        return err->code;
+    d->has_manifest = d->is_elsewhere = true;
+    d->manifest_id = docs.top.id;
     return 0;
+}
+
+static int output_image(struct delivery *d, const struct build_output *o, struct err *err)
+{
+    struct pusher *p = build_pusher(d->b, o);
+    return p != NULL ? push_image(d, o, p, err) : 0;
 }
 
 static int output_none(struct delivery *d UNUSED, const struct build_output *o UNUSED,
@@ -303,6 +322,7 @@ static int write_output(struct delivery *d, const struct build_output *o, struct
             continue;
         int64_t started = clock_mono_ms();
         int v = vertex_begin(d->b->e, "%s", outputs[i].shown);
+        d->vertex = v;
         int rc = outputs[i].write(d, o, err);
         return vertex_close(d->b->e, v, rc, started, err);
     }
@@ -377,7 +397,7 @@ static int keep_image(struct delivery *d, bool is_elsewhere, struct err *err)
 static int deliver(struct delivery *d, struct err *err)
 {
     const struct build_options *o = d->b->o;
-    if (canonical_names(&o->tags, &d->names, err) < 0)
+    if (build_canonical_names(&o->tags, &d->names, err) < 0)
         return err->code;
     bool is_whole = !has_away(d);
     if (is_whole && keep_image(d, false, err) < 0)

@@ -97,6 +97,10 @@ DEFINE_AUTO_VALUE(struct image_docs, image_docs_release);
  */
 int image_docs_make(struct engine *e, const struct built_image *images, size_t n,
                     const struct doc_options *o, struct image_docs *ret, struct err *err);
+/* The blob that image_docs_make would name for this layer: for those who send layers before the
+ * image is there. Any thread. */
+int image_docs_blob(struct engine *e, const struct layer *l, const struct doc_options *o,
+                    struct layer_blob *ret, struct err *err);
 /* Brings here those layers' bytes that are not; has (may be NULL): one a layer, not needed. */
 int image_doc_bring(struct engine *e, const struct image_doc *d, const bool *has, struct err *err);
 /* The blob that image_docs_make would name for this layer: for those who send layers before the

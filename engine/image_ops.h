@@ -1,9 +1,10 @@
-/* The smaller operations on images: import and run. */
+/* The smaller operations on images: import, push and run. */
 #ifndef SHALE_ENGINE_IMAGE_OPS_H
 #define SHALE_ENGINE_IMAGE_OPS_H
 
 #include "base/buf.h"
 #include "engine/engine.h"
+#include "engine/push.h"
 #include "image/platform.h"
 #include "store/tag.h"
 
@@ -16,6 +17,13 @@
 int engine_import(struct engine *e, struct source *tar, const char *name,
                   const struct strv *changes, const char *message, const struct platform *platform,
                   struct blob_id *ret_config, struct err *err);
+
+/*
+ * `shale push`: the image of that name (canonical, with tag) into the registry of the name; gzip,
+ * but for layers that are compressed in a registry already. ERR_NOT_FOUND: no such name. w: may be
+ * NULL.
+ */
+int engine_push(struct engine *e, const char *name, const struct push_watch *w, struct err *err);
 
 struct run_options {
     const char *image;

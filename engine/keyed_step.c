@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "engine/engine_internal.h"
+#include "engine/push_output.h"
 #include "engine/skip_docs.h"
 #include "engine/step_claim.h"
 #include "engine/why.h"
@@ -80,8 +81,10 @@ static void take_result(struct step *s, const struct layer *layer, int64_t made_
     struct state *state = &s->st->state;
     if (s->st->b->epoch >= 0)
         made_s = s->st->b->epoch;
-    if (layer != NULL)
+    if (layer != NULL) {
         state_add_layer(state, layer, s->report);
+        build_send(s->st, layer);
+    }
     state_add_history(state, s->created_by, layer != NULL, made_s);
 }
 

@@ -11,14 +11,32 @@
 #define SHALE_ENGINE_PUSH_H
 
 #include "engine/image_docs.h"
+#include "remote/registry.h"
 
 struct pusher;
-/* Stops what is under way. */
+/*
+ * Stops what is under way: uploads break off and the registry is told, for which it has a moment.
+ * So it is when the engine is cancelled.
+ */
 void pusher_free(struct pusher *p);
 DEFINE_AUTO(struct pusher, pusher_free);
-/* names: canonical, with tag (a digest is refused), copied. Nothing is sent by this. */
+/*
+ * names: canonical, with tag (a digest is refused), copied; at least one. insecure: their
+ * registries may be asked without TLS. Of o the compression is copied, the rest borrowed until
+ * pusher_free. Nothing is sent by this.
+ */
 struct pusher *pusher_open(struct engine *e, const struct strv *names, const struct doc_options *o,
-                           struct err *err) OWNED(pusher_free);
+                           bool insecure, struct err *err) OWNED(pusher_free);
+
+/* Told how things get there, from any thread, one at a time. Each may be NULL. */
+struct push_watch {
+    void *arg;
+    /* A layer is in the repository of the first name. from: where it was mounted from, or NULL. */
+    void (*layer)(void *arg, const struct layer *l, enum registry_pushed how, const char *from);
+    void (*named)(void *arg, const char *name, const struct descriptor *what);
+};
+/* Borrowed. Before the first layer. */
+void pusher_watch(struct pusher *p, const struct push_watch *w);
 /*
  * A layer that the image will have: its blob is made and sent in the background, into each
  * repository of the names. What goes wrong is tried again by pusher_finish. Any thread.

@@ -7,6 +7,7 @@
 #include "engine/copy_internal.h"
 #include "engine/engine_internal.h"
 #include "engine/files.h"
+#include "engine/push_output.h"
 #include "remote/url.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -475,6 +476,8 @@ int stage_run(struct build_stage *st, struct err *err)
         return name_steps(st, err);
     if (rc < 0)
         return err_at(err, st->def->from->line, st->def->from->line_end);
+    for (size_t i = 0; st->base_stage < 0 && i < st->state.n_layers; i++)
+        build_send(st, st->state.layers[i]); /* another stage sends its own */
     if (st->replaced)
         return 0;
     if (!waits && find_all_sources(st, err) < 0)
