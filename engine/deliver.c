@@ -283,7 +283,7 @@ static int push_image(struct delivery *d, const struct build_output *o, struct p
                                  .layers = layers_of(d) };
     if (output_attr_bool(o, "push-by-digest", &by_digest, err) < 0 ||
         push_output_options(o, &c, &how, err) < 0 ||
-        image_docs_make(d->b->e, &image, 1, &how, &docs, err) < 0 ||
+        pusher_documents(p, &image, 1, &how, &docs, err) < 0 ||
         pusher_finish(p, &docs, by_digest, d->vertex, err) < 0)
         return err->code;
     d->has_manifest = d->is_elsewhere = true;

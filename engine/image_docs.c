@@ -9,6 +9,7 @@ static void image_doc_release(struct image_doc *d)
 {
     mem_free(d->blobs);
     mem_free(d->layers);
+    listings_doc_release(&d->listings);
     manifest_release(&d->manifest);
     buf_release(&d->manifest_text);
     buf_release(&d->config_text);
@@ -137,6 +138,13 @@ int image_doc_bring(struct engine *e, const struct image_doc *d, const bool *has
 
 /* Manifests. */
 
+static void name_listings(struct image_doc *d)
+{
+    d->has_listings = true;
+    listings_doc_make(d->layers, d->n_blobs, &d->listings);
+    annotation_set(&d->manifest.annotations, LISTINGS_ANNOTATION, DIGEST_S(&d->listings.id.d));
+}
+
 static void write_manifest(struct image_doc *d, const struct doc_options *o)
 {
     struct manifest *m = &d->manifest;
@@ -148,6 +156,8 @@ static void write_manifest(struct image_doc *d, const struct doc_options *o)
     for (size_t i = 0; i < d->n_blobs; i++)
         manifest_add_layer(m, layer_media_type(d->blobs[i].compression, o->docker_types),
                            &d->blobs[i].id, d->blobs[i].size);
+    if (o->has_listings && !o->docker_types && d->n_blobs > 0)
+        name_listings(d);
     annotate(o, ANNOTATION_MANIFEST, &d->platform, &m->annotations);
     manifest_write(m, &d->manifest_text);
     digest_of(d->manifest_text.data, d->manifest_text.len, &d->manifest_id.d);

@@ -9,6 +9,7 @@
 #define SHALE_ENGINE_IMAGE_DOCS_H
 
 #include "engine/engine.h"
+#include "engine/listings.h"
 #include "image/oci.h"
 #include "store/layer_away.h"
 
@@ -56,6 +57,7 @@ struct doc_options {
     const struct annotation *annotations; /* a later one with the same key wins */
     size_t n_annotations;
     const struct strv *names; /* canonical: what statements are about; may be NULL */
+    bool has_listings;        /* listings.h: OCI manifests name those of their layers */
 };
 
 /* One manifest with its blobs. */
@@ -68,6 +70,8 @@ struct image_doc {
     struct manifest manifest;
     struct blob_id manifest_id;
     struct buf config_text, manifest_text;
+    bool has_listings; /* the manifest names this: */
+    struct listings_doc listings;
 };
 /* A statement, or the configuration or manifest of an attestation. */
 struct extra_doc {

@@ -22,6 +22,7 @@
 void listings_doc_release(struct listings_doc *d)
 {
     buf_release(&d->text);
+    buf_release(&d->config_text);
     manifest_release(&d->m);
 }
 
@@ -48,6 +49,7 @@ void listings_doc_make(const struct layer *const *layers, size_t n, struct listi
     m->artifact_type = str_dup(MEDIA_LISTINGS);
     m->config.media_type = str_dup(MEDIA_EMPTY);
     m->config.size = strlen(EMPTY);
+    buf_adds(&ret->config_text, EMPTY);
     digest_of(EMPTY, strlen(EMPTY), &m->config.id.d);
     for (size_t i = 0; i < n; i++)
         if (!has_diff(layers, i, &layers[i]->diff_id))

@@ -24,7 +24,8 @@ struct listings_doc {
     struct blob_id id;
     const struct descriptor *blobs; /* what it names: blobs of the store */
     size_t n_blobs;
-    struct manifest m; /* owns them */
+    struct manifest m;      /* owns them */
+    struct buf config_text; /* the empty configuration */
 };
 void listings_doc_release(struct listings_doc *d);
 DEFINE_AUTO_VALUE(struct listings_doc, listings_doc_release);

@@ -178,6 +178,11 @@ static int send_early(void *arg, struct err *err UNUSED)
     return 0;
 }
 
+void pusher_send_early(struct pusher *p, struct parcel *k)
+{
+    group_run(p->sending, send_early, k);
+}
+
 struct early {
     struct pusher *p;
     const struct layer *layer;
@@ -191,7 +196,7 @@ static int pack_early(void *arg, struct err *err UNUSED)
     struct err later = ERR_INIT;
     if (pusher_check(p, &later) == 0 &&
         image_docs_blob(p->e, early->layer, &p->options, &blob, &later) == 0)
-        group_run(p->sending, send_early, parcel_of(p, &blob.id, blob.size, early->layer, NULL));
+        pusher_send_early(p, parcel_of(p, &blob.id, blob.size, early->layer, NULL));
     else if (later.code != ERR_CANCELLED)
         log_debug("engine", "to be tried again: %s", later.msg);
     mem_free(early);
@@ -207,7 +212,7 @@ void pusher_layer(struct pusher *p, const struct layer *l)
 
 /* At the end: blobs. */
 
-static int send_now(void *arg, struct err *err)
+int pusher_send_now(void *arg, struct err *err)
 {
     return parcel_send(arg, err);
 }
@@ -215,9 +220,9 @@ static int send_now(void *arg, struct err *err)
 static void send_image(struct pusher *p, const struct image_doc *d)
 {
     for (size_t i = 0; i < d->n_blobs; i++)
-        group_run(p->finishing, send_now,
+        group_run(p->finishing, pusher_send_now,
                   parcel_of(p, &d->blobs[i].id, d->blobs[i].size, d->layers[i], NULL));
-    group_run(p->finishing, send_now,
+    group_run(p->finishing, pusher_send_now,
               parcel_of(p, &d->config_id, d->config_text.len, NULL, &d->config_text));
 }
 
@@ -234,7 +239,7 @@ static int send_blobs(struct pusher *p, const struct image_docs *docs, struct er
 
 /* At the end: documents. */
 
-static int put(struct pusher *p, const struct push_target *t, const char *reference,
+int pusher_put(struct pusher *p, const struct push_target *t, const char *reference,
                const char *media_type, const struct buf *text, struct err *err)
 {
     if (pusher_check(p, err) < 0 ||
@@ -251,8 +256,8 @@ static int put_parts(struct pusher *p, const struct push_target *t, const struct
         const struct image_doc *d = &docs->images[i];
         if (digest_eq(&d->manifest_id.d, &docs->top.id.d))
             continue;
-        if (put(p, t, DIGEST_S(&d->manifest_id.d), doc_media_type(d->manifest.kind),
-                &d->manifest_text, err) < 0)
+        if (pusher_put(p, t, DIGEST_S(&d->manifest_id.d), doc_media_type(d->manifest.kind),
+                       &d->manifest_text, err) < 0)
             return err->code;
     }
     return 0;
@@ -270,7 +275,7 @@ static int put_top(struct pusher *p, const struct push_target *t, const char *na
     AUTO(mem_free)
     char *what = str_printf("pushing manifest for %s@%s", name, DIGEST_S(&docs->top.id.d));
     vertex_status(p->e, p->vertex, what, 0, 0, false);
-    if (put(p, t, reference, docs->top.media_type, top_text(docs), err) < 0)
+    if (pusher_put(p, t, reference, docs->top.media_type, top_text(docs), err) < 0)
         return err->code;
     vertex_status(p->e, p->vertex, what, 0, 0, true);
     if (p->watch != NULL && p->watch->named != NULL)

@@ -43,6 +43,13 @@ void pusher_watch(struct pusher *p, const struct push_watch *w);
  */
 void pusher_layer(struct pusher *p, const struct layer *l);
 /*
+ * The documents of these images for the pusher's registries: with the listings of their layers
+ * (listings.h), which are sent by this while layers are under way; without, where a registry does
+ * not take them.
+ */
+int pusher_documents(struct pusher *p, const struct built_image *images, size_t n,
+                     const struct doc_options *o, struct image_docs *ret, struct err *err);
+/*
  * Sends what is missing: layers and configurations, several at once, then manifests, then the index
  * under the names (by_digest: under its digest alone). vertex: "pushing layers", "pushing manifest
  * for NAME@DIGEST" as BuildKit shows them.

@@ -28,7 +28,8 @@ struct parcel {
     struct pusher *p;
     struct descriptor what;    /* digest and size */
     const struct layer *layer; /* it has the bytes; NULL: */
-    const struct buf *text;    /* a document; borrowed from the image_docs */
+    const struct buf
+        *text; /* a document; borrowed from the image_docs; NULL: a blob of the store */
     pthread_mutex_t lock;
     size_t n_there;   /* the first so many targets have it */
     uint64_t counted; /* bytes of it that are in pusher.n_sent */
@@ -58,7 +59,15 @@ struct pusher {
     bool has_guard;
 };
 
+/* push.c: a manifest or index into a repository. */
+int pusher_put(struct pusher *p, const struct push_target *t, const char *reference,
+               const char *media_type, const struct buf *text, struct err *err);
+void pusher_send_early(struct pusher *p, struct parcel *k);
+int pusher_send_now(void *parcel, struct err *err); /* a task of p->finishing */
+
 /* push_parcel.c */
+/* Drops the parcels of documents: nothing of them is under way. */
+void pusher_forget_texts(struct pusher *p);
 void parcel_free(void *parcel);
 /* The parcel of that digest, made at its first mention. Any thread. */
 struct parcel *parcel_of(struct pusher *p, const struct blob_id *id, uint64_t size,

@@ -30,6 +30,17 @@ struct parcel *parcel_of(struct pusher *p, const struct blob_id *id, uint64_t si
     return k;
 }
 
+void pusher_forget_texts(struct pusher *p)
+{
+    const char *digest;
+    void *value;
+    pthread_mutex_lock(&p->lock);
+    for (size_t i = 0; map_next(p->parcels, &i, &digest, &value);)
+        if (((struct parcel *)value)->text != NULL)
+            map_del(p->parcels, digest);
+    pthread_mutex_unlock(&p->lock);
+}
+
 int push_failed(const char *name, struct err *err)
 {
     return err->code == ERR_CANCELLED ? err->code : err_wrap(err, "failed to push %s", name);
@@ -99,7 +110,9 @@ static struct source *open_parcel(void *arg, struct err *err)
     struct source *bytes = NULL;
     if (pusher_check(k->p, err) < 0)
         return NULL;
-    if (k->layer == NULL)
+    if (k->layer == NULL && k->text == NULL)
+        bytes = blob_source(s, &k->what.id, err);
+    else if (k->layer == NULL)
         bytes = source_mem(k->text->data, k->text->len);
     else if (layer_whole(s, k->layer, err) != NULL)
         bytes = blob_source(s, &k->what.id, err);

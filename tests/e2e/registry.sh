@@ -64,19 +64,6 @@ t_an_image_is_pulled_by_digest_and_through_an_index() {
     done
 }
 
-put_manifest() { # put_manifest NAME TAG TYPE FILE, in plain HTTP
-    local answer
-    exec 3<>"/dev/tcp/127.0.0.1/${REGISTRY#*:}"
-    {
-        printf 'PUT /v2/%s/manifests/%s HTTP/1.0\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %s\r\n\r\n' \
-            "$1" "$2" "$REGISTRY" "$3" "$(wc -c <"$4")"
-        cat "$4"
-    } >&3
-    IFS= read -r answer <&3
-    exec 3<&-
-    case $answer in *" 201 "*) ;; *) fail "the registry said '$answer'" ;; esac
-}
-
 t_a_pulled_base_is_not_fetched_again() {
     start_registry
     push app gzip

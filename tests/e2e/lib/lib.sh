@@ -219,3 +219,21 @@ END
 skopeo_copy() {
     skopeo --insecure-policy copy -q --src-tls-verify=false --dest-tls-verify=false "$@"
 }
+
+# registry_ask METHOD PATH [TYPE FILE]: the status of the answer, in plain HTTP; FILE is the body.
+registry_ask() {
+    local status body=${4:-/dev/null}
+    exec 3<>"/dev/tcp/127.0.0.1/${REGISTRY#*:}"
+    {
+        printf '%s /v2/%s HTTP/1.0\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %s\r\n\r\n' \
+            "$1" "$2" "$REGISTRY" "${3:-application/octet-stream}" "$(wc -c <"$body")"
+        cat "$body"
+    } >&3
+    read -r _ status _ <&3
+    exec 3<&-
+    echo "$status"
+}
+
+put_manifest() { # put_manifest NAME REFERENCE TYPE FILE
+    eq 201 "$(registry_ask PUT "$1/manifests/$2" "$3" "$4")" "the registry's answer to a manifest"
+}
