@@ -118,6 +118,15 @@ bool registry_is_used_up(const struct http_response *p)
            http_retry_after_ms(p) < 0;
 }
 
+/* What servers written in Go answer in the clear when they speak TLS; to this machine we do ask so.
+ */
+static bool wants_tls(const struct registry *r, const struct http_response *p)
+{
+    static const char words[] = "HTTP request to an HTTPS server";
+    return p->status == 400 && !url_is_https(r->base) &&
+           memmem(buf_str(&p->body), p->body.len, words, sizeof(words) - 1) != NULL;
+}
+
 /* --- any other answer ------------------------------------------------------------------------- */
 
 int registry_refused(const struct registry *r, const char *what, const struct http_response *p,
@@ -140,6 +149,11 @@ int registry_refused(const struct registry *r, const char *what, const struct ht
         return registry_denied(r, p, err);
     if (p->status == 429)
         return limited(r, what, p, err);
+    if (wants_tls(r, p))
+        return err_set(err, ERR_NET,
+                       "%s: %s speaks https: put its CA into certs.d/%s, or name it as "
+                       "insecure-registry",
+                       what, r->at->name, r->at->name);
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (table[i].status == p->status) {
             code = table[i].code;

@@ -38,6 +38,7 @@ test bash-static
 test skopeo skopeo
 test umoci umoci
 test docker-registry docker-registry
+test openssl openssl
 test jq jq
 test git git
 test attr setfattr

@@ -825,6 +825,47 @@ static void certificates_are_used_whole_or_refused(void **state)
     assert_false(q.is_unverified);
 }
 
+/* A proxy is asked with whole URLs; it takes no part in TLS here. */
+static bool serve_proxy(struct fake_conn *c, const struct fake_request *q, UNUSED void *arg)
+{
+    AUTO(mem_free) char *auth = fake_header(q->head.data, "Authorization");
+    if (strcmp(q->method, "CONNECT") == 0)
+        return fake_reply(c, "502 Bad Gateway", "", "");
+    if (str_starts(q->path, "http://registry.test:5001/token?"))
+        return fake_reply(c, "200 OK", "", "{\"token\":\"t\"}");
+    if (!str_starts(q->path, "http://registry.test:5000/v2/x/"))
+        return fake_reply(c, "404 Not Found", "", "");
+    return str_eq(auth, "Bearer t")
+               ? manifest(c)
+               : challenge(c, "Bearer realm=\"http://registry.test:5001/token\"");
+}
+
+static void registry_and_token_server_are_asked_through_the_proxy(void **state)
+{
+    struct world *w = *state;
+    struct err err = ERR_INIT;
+    struct fake *proxy = fake_start(serve_proxy, w);
+    AUTO(mem_free) char *url = fake_url(proxy, "");
+    put(w, "config.json", "{\"auths\":{\"registry.test:5000\":{\"auth\":\"dTpw\"}}}", 0600);
+    strv_add(&w->settings.insecure, "registry.test:5000");
+    read_config(w);
+    setenv("http_proxy", url, 1);
+    setenv("https_proxy", url, 1);
+    AUTO(registry_free)
+    struct registry *r = open_at(w, "registry.test:5000", "x", REGISTRY_PULL);
+    int bad = get(r, &err);
+    unsetenv("http_proxy");
+    unsetenv("https_proxy");
+    assert_ok(bad, &err);
+    assert_int_equal(proxy->n_requests, 4);
+    assert_non_null(strstr(proxy->heads.v[0], "CONNECT registry.test:5000 "));
+    assert_seen(proxy, 0, NULL);
+    assert_seen(proxy, 1, NULL);
+    assert_seen(proxy, 2, BASIC_U_P); /* to registry.test:5001, in the clear as it was said to be */
+    assert_seen(proxy, 3, "Bearer t");
+    fake_stop(proxy);
+}
+
 /* --- mirrors ---------------------------------------------------------------------------------- */
 
 static void use_mirror(struct world *w)
@@ -934,6 +975,7 @@ int main(void)
         IN_A_WORLD(what_cannot_be_meant_is_said_with_its_place),
         IN_A_WORLD(an_insecure_host_without_tls_is_asked_by_http),
         IN_A_WORLD(certificates_are_used_whole_or_refused),
+        IN_A_WORLD(registry_and_token_server_are_asked_through_the_proxy),
         IN_A_WORLD(a_mirror_is_asked_instead),
         IN_A_WORLD(whatever_goes_wrong_at_a_mirror_the_registry_is_asked),
         IN_A_WORLD(wrong_bytes_of_a_mirror_are_never_taken),

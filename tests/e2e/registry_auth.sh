@@ -1,0 +1,184 @@
+# Registries that ask who we are, with certificates of their own, and through a proxy: docker-registry on loopback.
+# shellcheck shell=bash disable=SC2016,SC2154 # what is in single quotes is for the container
+
+# make_certs: a CA, a certificate of it for the registry and one for us.
+make_certs() {
+    needs openssl
+    mkdir -p pki
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
+        -keyout pki/ca.key -out pki/ca.crt 2>pki/log || fail "making a CA: $(cat pki/log)"
+    local who
+    for who in server client; do
+        printf 'subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1\n' >pki/ext
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$who" \
+            -keyout "pki/$who.key" -out "pki/$who.csr" 2>pki/log || fail "asking: $(cat pki/log)"
+        openssl x509 -req -in "pki/$who.csr" -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial -days 2 \
+            -extfile pki/ext -out "pki/$who.crt" 2>pki/log || fail "signing: $(cat pki/log)"
+    done
+}
+
+# start_closed [YAML]: a registry with TLS and the user "user" with the password "hunter2 is long"; YAML is added to
+# its tls section.
+start_closed() {
+    local port
+    needs docker-registry
+    make_certs
+    python3 -W ignore -c 'import crypt; print("user:" + crypt.crypt("hunter2 is long", crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)))' >htpasswd
+    for _ in 1 2 3 4 5; do
+        port=$((20000 + RANDOM % 20000))
+        cat >closed.yml <<END
+version: 0.1
+log: { level: warn }
+storage: { filesystem: { rootdirectory: $W/closed } }
+auth: { htpasswd: { realm: here, path: $W/htpasswd } }
+http: { addr: "127.0.0.1:$port", tls: { certificate: $W/pki/server.crt, key: $W/pki/server.key ${1:-} } }
+END
+        docker-registry serve closed.yml >closed.log 2>&1 &
+        closed_pid=$!
+        trap 'kill $closed_pid 2>/dev/null || :' EXIT
+        for _ in $(seq 50); do
+            kill -0 $closed_pid 2>/dev/null || break
+            if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+                CLOSED=localhost:$port
+                return
+            fi
+            sleep 0.1
+        done
+    done
+    fail "docker-registry does not start: $(tail -n 2 closed.log)"
+}
+
+# fill: app:1 into the registry.
+fill() {
+    printf 'FROM base:1\nRUN echo closed > /pushed\n' >pushed.Dockerfile
+    shale build --progress=plain --load=false -f pushed.Dockerfile -o type=oci,dest=app.tar ctx 2>fill.log ||
+        { cat fill.log; fail "building app"; }
+    mkdir -p skopeo.d
+    cp pki/ca.crt skopeo.d/
+    cp pki/client.crt skopeo.d/client.cert
+    cp pki/client.key skopeo.d/
+    skopeo --insecure-policy copy -q --dest-cert-dir skopeo.d --dest-creds 'user:hunter2 is long' \
+        oci-archive:app.tar "docker://$CLOSED/app:1" 2>fill.log || { cat fill.log; fail "filling the registry"; }
+    export SHALE_ROOT=$W/empty.$RANDOM SHALE_CONFIG=$W/shale.conf DOCKER_CONFIG=$W/docker
+    printf 'registry-certs = %s\n' "$W/certs.d" >shale.conf
+    printf 'FROM %s/app:1\nRUN cat /pushed > /seen\n' "$CLOSED" | dockerfile
+}
+
+trust() { # trust [HOST:PORT]
+    mkdir -p "certs.d/${1:-$CLOSED}"
+    cp pki/ca.crt "certs.d/${1:-$CLOSED}/ca.crt"
+}
+
+log_in() { # log_in PASSWORD [HOST:PORT]
+    mkdir -p "$DOCKER_CONFIG"
+    printf '{"auths":{"%s":{"auth":"%s"}}}' "${2:-$CLOSED}" "$(printf 'user:%s' "$1" | base64 -w0)" >"$DOCKER_CONFIG/config.json"
+    chmod 600 "$DOCKER_CONFIG/config.json"
+}
+
+t_tls_and_a_password() {
+    start_closed
+    fill
+    # Neither a CA nor a password.
+    build_fails
+    says "$CLOSED speaks https: put its CA into certs.d/$CLOSED, or name it as insecure-registry"
+    trust
+    build_fails
+    says "pull access denied for $CLOSED/app, repository does not exist or may require authorization"
+    log_in 'wrong and long'
+    build_fails
+    says "pull access denied for $CLOSED/app"
+    log_in 'hunter2 is long'
+    SHALE_LOG=debug build -t t
+    eq closed "$(inside cat /seen)"
+    # What was said there is nowhere here.
+    local secret
+    for secret in 'hunter2' "$(printf 'user:hunter2 is long' | base64 -w0)"; do
+        hasnt log "$secret"
+        ! grep -rqaF -- "$secret" "$SHALE_ROOT" || fail "'$secret' is in the store"
+    done
+}
+
+t_an_unknown_ca_is_refused_and_an_insecure_host_is_not() {
+    start_closed
+    fill
+    log_in 'hunter2 is long'
+    mkdir -p "certs.d/$CLOSED"
+    build_fails
+    says "certificate"
+    printf 'insecure-registry = other.test, %s\n' "$CLOSED" >>shale.conf
+    build -t t
+    eq closed "$(inside cat /seen)"
+}
+
+t_a_certificate_of_ours() {
+    start_closed ", clientcas: [ $PWD/pki/ca.crt ]"
+    fill
+    trust
+    log_in 'hunter2 is long'
+    build_fails
+    cp pki/client.crt "certs.d/$CLOSED/me.cert"
+    build_fails
+    says "me.cert' has no 'me.key' beside it"
+    cp pki/client.key "certs.d/$CLOSED/me.key"
+    build -t t
+    eq closed "$(inside cat /seen)"
+}
+
+t_a_credential_helper() {
+    start_closed
+    fill
+    trust
+    mkdir -p "$DOCKER_CONFIG" bin
+    printf '{"credsStore":"e2e"}' >"$DOCKER_CONFIG/config.json"
+    build_fails
+    says "there is no program 'docker-credential-e2e' in PATH"
+    cat >bin/docker-credential-e2e <<'END'
+#!/bin/sh
+read -r host
+echo "$1 $host" >>"$W/asked"
+[ -e "$W/locked" ] && { echo 'the keyring is locked'; exit 1; }
+echo "{\"ServerURL\":\"$host\",\"Username\":\"user\",\"Secret\":\"hunter2 is long\"}"
+END
+    chmod +x bin/docker-credential-e2e
+    export W PATH=$W/bin:$PATH
+    touch locked
+    build_fails
+    says "the credential helper 'docker-credential-e2e' failed: the keyring is locked (exit 1)"
+    rm locked asked
+    build -t t
+    eq closed "$(inside cat /seen)"
+    eq "get $CLOSED" "$(cat asked)" "what the helper was asked"
+}
+
+t_through_a_proxy() {
+    start_closed
+    fill
+    python3 "$PROJECT/tests/e2e/lib/proxy.py" "$W/proxy.log" >proxy.port &
+    proxy_pid=$!
+    trap 'kill $closed_pid $proxy_pid 2>/dev/null || :' EXIT
+    for _ in $(seq 100); do
+        if [ -s proxy.port ]; then break; fi
+        sleep 0.1
+    done
+    local name=registry.test:${CLOSED#*:}
+    trust "$name"
+    log_in 'hunter2 is long' "$name"
+    printf 'FROM %s/app:1\nRUN cat /pushed > /seen\n' "$name" | dockerfile
+    https_proxy=http://127.0.0.1:$(cat proxy.port) build -t t
+    eq closed "$(inside cat /seen)"
+    has proxy.log "CONNECT $name"
+    hasnt proxy.log Authorization
+}
+
+t_a_mirror_of_docker_hub() {
+    start_registry
+    printf 'FROM base:1\nRUN echo mirrored > /pushed\n' >pushed.Dockerfile
+    shale build --progress=plain --load=false -f pushed.Dockerfile -o type=oci,dest=app.tar ctx 2>fill.log ||
+        { cat fill.log; fail "building app"; }
+    skopeo_copy oci-archive:app.tar "docker://$REGISTRY/shale/e2e:1"
+    export SHALE_ROOT=$W/empty.$RANDOM SHALE_CONFIG=$W/shale.conf
+    printf 'registry-mirror = http://%s\n' "$REGISTRY" >shale.conf
+    printf 'FROM shale/e2e:1\nRUN cat /pushed > /seen\n' | dockerfile
+    build -t t
+    eq mirrored "$(inside cat /seen)"
+}
