@@ -81,6 +81,11 @@ struct registry *registry_open(struct http *h, const struct registry_config *con
     return TAKE(r);
 }
 
+bool (*registry_inside(const struct registry *r))(const char *)
+{
+    return r->is_inside != NULL ? r->is_inside : url_ip_is_inside;
+}
+
 const char *registry_host(const struct registry *r)
 {
     return r->host;
@@ -264,6 +269,7 @@ static int manifest_from(struct registry *r, const char *reference, struct buf *
                               .url = url,
                               .headers = &headers,
                               .max = MANIFEST_MAX,
+                              .is_inside = registry_inside(r),
                               .total_timeout_s = DOCUMENT_TIMEOUT_S };
     if (registry_ask_patiently(r, &q, &p, err) < 0)
         return err->code == ERR_AUTH ? err->code : err_wrap(err, "%s", name);
@@ -338,9 +344,11 @@ static int resolve_at(struct registry *r, const char *tag, struct blob_id *ret_i
         return err->code;
     AUTO(mem_free) char *name = full_name(r, tag);
     manifest_request(r, tag, &url, &headers);
-    struct http_request q = {
-        .method = "HEAD", .url = url, .headers = &headers, .total_timeout_s = DOCUMENT_TIMEOUT_S
-    };
+    struct http_request q = { .method = "HEAD",
+                              .url = url,
+                              .headers = &headers,
+                              .is_inside = registry_inside(r),
+                              .total_timeout_s = DOCUMENT_TIMEOUT_S };
     if (registry_ask_patiently(r, &q, &p, err) < 0)
         return err->code == ERR_AUTH ? err->code : err_wrap(err, "%s", name);
     if (p.status == 401 || p.status == 403 || p.status == 404 || registry_is_busy(p.status))
@@ -396,9 +404,12 @@ static enum outcome download_answered(struct download *d, uint64_t before,
 static enum outcome download_try(struct download *d, struct http_response *ret, struct err *err)
 {
     uint64_t before = verify_sink_done(d->to);
-    struct http_request q = {
-        .method = "GET", .url = d->url, .to = d->to, .max = UINT64_MAX, .resume_from = before
-    };
+    struct http_request q = { .method = "GET",
+                              .url = d->url,
+                              .to = d->to,
+                              .max = UINT64_MAX,
+                              .resume_from = before,
+                              .is_inside = registry_inside(d->r) };
     if (registry_ask(d->r, &q, ret, err) == 0)
         return download_answered(d, before, ret, err);
     return !verify_sink_is_broken(d->to) && registry_may_pass(d->r, err) ? DOWNLOAD_AGAIN

@@ -283,6 +283,8 @@ static int ask_realm(const struct registry *r, struct http_request *q, struct ht
 {
     registry_host_secure(r->at, q);
     q->total_timeout_s = TOKEN_TIMEOUT_S;
+    q->from_outside = r->is_outside; /* then it cannot send us to the inside */
+    q->is_inside = r->is_outside ? registry_inside(r) : NULL;
     q->is_unverified = q->is_unverified && url_same_host(q->url, r->base);
     if (!url_same_origin(q->url, r->base))
         q->cert_file = q->key_file = NULL;
@@ -492,6 +494,7 @@ int registry_renew(struct registry *r, const struct http_response *denied, unsig
     int result = 0;
     pthread_mutex_lock(&r->lock);
     if (r->token_number == number) {
+        r->is_outside = denied->is_outside;
         result = grant_get(r, &c, r->authorization, denied, &g, err);
         if (result >= 0) {
             use(r, &g);

@@ -86,6 +86,9 @@ int registry_host_credentials(struct registry_host *t, const char *path, struct 
 
 /* --- registry.c --- */
 
+/* For http_request.is_inside: a registry outside must not lead us to the inside. */
+bool (*registry_inside(const struct registry *r))(const char *ip);
+
 struct registry {
     struct http *http;                  /* borrowed */
     struct registry_config *own_config; /* where none was given */
@@ -113,6 +116,7 @@ struct registry {
     unsigned token_number;      /* how many were got */
     struct strv wanted;         /* repositories whose blobs are to be mounted from */
     struct challenge challenge; /* what it was got for */
+    bool is_outside;            /* who gave the challenge */
 };
 
 /*

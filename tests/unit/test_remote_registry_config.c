@@ -578,6 +578,34 @@ static void a_plain_realm_elsewhere_is_not_asked(void **state)
     assert_says(&err, "sends for tokens to 'http://192.0.2.1/token', which is not https");
 }
 
+static int n_judged;
+
+/* The registry's address is of outside, that of the next server not. */
+static bool later_is_inside(UNUSED const char *ip)
+{
+    return n_judged++ > 0;
+}
+
+static void a_registry_outside_cannot_send_us_to_the_inside(void **state)
+{
+    struct world *w = *state;
+    struct err err = ERR_INIT;
+    AUTO(buf_release) struct buf got = BUF_INIT;
+    configure(w, "{\"auths\":{\"", "\":{\"auth\":\"dTpw\"}}}");
+    AUTO(registry_free) struct registry *r = open_path(w, "bearer-good/x", REGISTRY_PULL);
+    AUTO(registry_free) struct registry *blobs = open_path(w, "basic/x", REGISTRY_PULL);
+    assert_ok(get(blobs, &err), &err);
+    r->is_inside = blobs->is_inside = later_is_inside;
+    n_judged = 0;
+    assert_int_equal(get(r, &err), ERR_NET);
+    assert_says(&err, "is an address of the inside");
+    assert_int_equal(w->n_tokens, 0);
+    n_judged = 0;
+    assert_int_equal(get_blob(blobs, &got, &err), ERR_NET);
+    assert_says(&err, "is an address of the inside");
+    assert_int_equal(w->other->n_requests, 0);
+}
+
 static void an_identity_token_is_posted(void **state)
 {
     struct world *w = *state;
@@ -962,6 +990,7 @@ int main(void)
         IN_A_WORLD(the_token_server_gets_the_password_and_the_registry_the_token),
         IN_A_WORLD(where_a_token_server_redirects_to_gets_nothing),
         IN_A_WORLD(a_plain_realm_elsewhere_is_not_asked),
+        IN_A_WORLD(a_registry_outside_cannot_send_us_to_the_inside),
         IN_A_WORLD(an_identity_token_is_posted),
         IN_A_WORLD(a_server_without_post_is_asked_by_get),
         IN_A_WORLD(a_registry_token_is_the_token),
