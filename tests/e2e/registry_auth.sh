@@ -182,3 +182,70 @@ t_a_mirror_of_docker_hub() {
     build -t t
     eq mirrored "$(inside cat /seen)"
 }
+
+# start_token: a registry in the clear that wants tokens of tokenserver.py.
+start_token() {
+    local port
+    needs openssl
+    needs docker-registry
+    mkdir -p pki
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=tokens -keyout pki/token.key -out pki/token.crt 2>pki/log ||
+        fail "making a key: $(cat pki/log)"
+    python3 "$PROJECT/tests/e2e/lib/tokenserver.py" pki/token.key pki/token.crt tokens >token.port &
+    token_pid=$!
+    trap 'kill $token_pid 2>/dev/null || :' EXIT
+    for _ in $(seq 100); do
+        if [ -s token.port ]; then break; fi
+        sleep 0.1
+    done
+    for _ in 1 2 3 4 5; do
+        port=$((20000 + RANDOM % 20000))
+        cat >token.yml <<END
+version: 0.1
+log: { level: warn }
+storage: { filesystem: { rootdirectory: $W/tokened } }
+auth: { token: { realm: "http://127.0.0.1:$(cat token.port)/token", service: e2e, issuer: e2e, rootcertbundle: $W/pki/token.crt } }
+http: { addr: "127.0.0.1:$port" }
+END
+        docker-registry serve token.yml >token.log 2>&1 &
+        closed_pid=$!
+        trap 'kill $closed_pid $token_pid 2>/dev/null || :' EXIT
+        for _ in $(seq 50); do
+            kill -0 $closed_pid 2>/dev/null || break
+            if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+                CLOSED=localhost:$port
+                return
+            fi
+            sleep 0.1
+        done
+    done
+    fail "docker-registry does not start: $(tail -n 2 token.log)"
+}
+
+t_tokens_for_a_password_and_for_an_identity() {
+    start_token
+    printf 'FROM base:1\nRUN echo closed > /pushed\n' >pushed.Dockerfile
+    shale build --progress=plain --load=false -f pushed.Dockerfile -o type=oci,dest=app.tar ctx 2>fill.log ||
+        { cat fill.log; fail "building app"; }
+    skopeo_copy --dest-creds 'user:hunter2 is long' oci-archive:app.tar "docker://$CLOSED/team/app:1"
+    export SHALE_ROOT=$W/empty.$RANDOM DOCKER_CONFIG=$W/docker
+    printf 'FROM %s/team/app:1\nRUN cat /pushed > /seen\n' "$CLOSED" | dockerfile
+    rm tokens
+    build_fails
+    says "pull access denied for $CLOSED/team/app, repository does not exist or may require authorization"
+    eq "GET nobody repository:team/app:pull" "$(cat tokens)"
+    log_in 'wrong and long'
+    build_fails
+    says "server message: incorrect username or password"
+    rm tokens
+    log_in 'hunter2 is long'
+    build -t t
+    eq closed "$(inside cat /seen)"
+    eq "GET user repository:team/app:pull" "$(cat tokens)" "one token for the whole pull"
+    rm tokens
+    printf '{"auths":{"%s":{"identitytoken":"an-identity"}}}' "$CLOSED" >"$DOCKER_CONFIG/config.json"
+    export SHALE_ROOT=$W/empty.$RANDOM
+    build -t t
+    eq closed "$(inside cat /seen)"
+    eq "POST user repository:team/app:pull" "$(cat tokens)"
+}
