@@ -578,5 +578,10 @@ int http_hop_run(struct http_hop *hop, struct http_slot *slot, struct cancel *ca
         return err_copy(err, &hop->fail);
     if (code != CURLE_OK && !hop->is_cut)
         return hop_error(hop, slot, code, err);
+    if (!hop->headers_done) { /* curl takes it for an answer without a body */
+        AUTO(mem_free) char *peer = peer_name(hop);
+        return net_error(err, ECONNRESET, "lost the connection to", peer,
+                         "its answer ends within the header lines");
+    }
     return 0;
 }

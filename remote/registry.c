@@ -190,9 +190,7 @@ static bool is_tag(const char *s)
     return n > 0 && n <= 128;
 }
 
-/* Which digest the reference asks for, if it is one. */
-static int reference_parse(const char *reference, bool *ret_has, struct digest *ret,
-                           struct err *err)
+int registry_reference(const char *reference, bool *ret_has, struct digest *ret, struct err *err)
 {
     *ret_has = strchr(reference, ':') != NULL;
     if (*ret_has)
@@ -261,7 +259,7 @@ static int manifest_from(struct registry *r, const char *reference, struct buf *
     AUTO(mem_free) char *url = NULL;
     AUTO(strv_release) struct strv headers = STRV_INIT;
     AUTO(http_response_release) struct http_response p = { .status = 0 };
-    if (reference_parse(reference, &has_digest, &want, err) < 0)
+    if (registry_reference(reference, &has_digest, &want, err) < 0)
         return err->code;
     AUTO(mem_free) char *name = full_name(r, reference);
     manifest_request(r, reference, &url, &headers);
@@ -340,7 +338,7 @@ static int resolve_at(struct registry *r, const char *tag, struct blob_id *ret_i
     AUTO(mem_free) char *url = NULL;
     AUTO(strv_release) struct strv headers = STRV_INIT;
     AUTO(http_response_release) struct http_response p = { .status = 0 };
-    if (reference_parse(tag, &has_digest, &want, err) < 0)
+    if (registry_reference(tag, &has_digest, &want, err) < 0)
         return err->code;
     AUTO(mem_free) char *name = full_name(r, tag);
     manifest_request(r, tag, &url, &headers);

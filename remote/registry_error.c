@@ -137,10 +137,18 @@ int registry_refused(const struct registry *r, const char *what, const struct ht
         enum err_code code;
         const char *meaning;
     } table[] = {
-        { 400, ERR_NET, "the request was refused" }, { 403, ERR_AUTH, "access denied" },
-        { 404, ERR_NOT_FOUND, "not found" },         { 410, ERR_NOT_FOUND, "not found" },
-        { 500, ERR_NET, "error of the server" },     { 502, ERR_NET, "error of the server" },
-        { 503, ERR_NET, "not available now" },       { 504, ERR_NET, "error of the server" },
+        { 400, ERR_NET, "the request was refused" },
+        { 403, ERR_AUTH, "access denied" },
+        { 404, ERR_NOT_FOUND, "not found" },
+        { 410, ERR_NOT_FOUND, "not found" },
+        { 405, ERR_NET, "it takes no such request" },
+        { 413, ERR_NET, "too large" },
+        { 409, ERR_NET, "what is there may not be changed" },
+        { 412, ERR_NET, "what is there may not be changed" },
+        { 500, ERR_NET, "error of the server" },
+        { 502, ERR_NET, "error of the server" },
+        { 503, ERR_NET, "not available now" },
+        { 504, ERR_NET, "error of the server" },
     };
     AUTO(buf_release) struct buf words = BUF_INIT;
     enum err_code code = ERR_NET;

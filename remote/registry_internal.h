@@ -129,6 +129,8 @@ int registry_ask(struct registry *r, const struct http_request *q, struct http_r
 /* The same with retries; for answers that come whole into *ret or not at all. */
 int registry_ask_patiently(struct registry *r, const struct http_request *q,
                            struct http_response *ret, struct err *err);
+/* A tag or digest, and which digest it asks for if it is one. ERR_USAGE for anything else. */
+int registry_reference(const char *reference, bool *ret_has, struct digest *ret, struct err *err);
 bool registry_is_busy(int status);
 /* A 429 that says that nothing is left, and not until when: asking again is no use. */
 bool registry_is_used_up(const struct http_response *p);

@@ -25,8 +25,9 @@ static char *blob_url(const struct registry *r, const struct digest *d)
 static int refused(const struct registry *r, const char *what, const struct http_response *p,
                    struct err *err)
 {
-    AUTO(mem_free) char *denied = str_printf("push access denied for %s", r->name);
-    return registry_refused(r, p->status == 403 ? denied : what, p, err);
+    if (p->status == 403 && url_same_origin(p->url, r->base))
+        return registry_denied(r, p, err);
+    return registry_refused(r, what, p, err);
 }
 
 static int protocol_error(struct err *err, const struct http_response *p, const char *what)
@@ -283,6 +284,11 @@ static void session_give_up(struct upload *u)
     session_forget(u);
 }
 
+static uint64_t largest_chunk(const struct registry *r)
+{
+    return r->chunk_max > 0 ? r->chunk_max : CHUNK_MAX;
+}
+
 /* The answer to a POST that begins a session. */
 static int session_begun(struct upload *u, const struct http_response *p, struct err *err)
 {
@@ -290,7 +296,7 @@ static int session_begun(struct upload *u, const struct http_response *p, struct
     u->is_outside = p->is_outside;
     u->chunk_min = header_number(p, "oci-chunk-min-length");
     if (u->chunk_min > 0 && u->r->chunk < u->chunk_min)
-        u->r->chunk = u->chunk_min > CHUNK_MAX ? u->chunk_min : CHUNK_MAX;
+        u->r->chunk = u->chunk_min > largest_chunk(u->r) ? u->chunk_min : largest_chunk(u->r);
     return session_move(u, p, err);
 }
 
@@ -324,7 +330,7 @@ static enum outcome broke_off(const struct upload *u, const struct err *err)
  */
 static bool make_smaller(struct upload *u, uint64_t sent)
 {
-    uint64_t chunk = u->r->chunk_max > 0 ? u->r->chunk_max : CHUNK_MAX;
+    uint64_t chunk = largest_chunk(u->r);
     uint64_t least = chunk / (CHUNK_MAX / CHUNK_MIN);
     while (chunk >= sent && chunk > least)
         chunk /= 4;
@@ -350,7 +356,8 @@ static enum outcome not_taken(struct upload *u, const struct http_response *p, u
         u->is_unsure = true;
         return UPLOAD_AGAIN;
     }
-    return registry_is_busy(p->status) ? UPLOAD_AGAIN : UPLOAD_FAILED;
+    bool may_pass = registry_is_busy(p->status) && !registry_is_used_up(p);
+    return may_pass ? UPLOAD_AGAIN : UPLOAD_FAILED;
 }
 
 /* A request with bytes [first, end) of the blob as its body. */
@@ -501,7 +508,7 @@ static int upload(struct upload *u, struct err *err)
             return 0;
         if (outcome == UPLOAD_AT_ONCE) /* a size less each time */
             continue;
-        if (outcome == UPLOAD_FAILED || ++n == REGISTRY_TRIES) {
+        if (outcome == UPLOAD_FAILED || ++n == u->r->tries) {
             session_give_up(u);
             return err_copy(err, &now);
         }
@@ -598,10 +605,11 @@ static struct source *text_open(void *arg, UNUSED struct err *err)
 static int check_reference(const char *reference, const struct digest *have, struct err *err)
 {
     struct digest want;
-    if (strchr(reference, ':') == NULL)
-        return 0;
-    if (digest_parse(reference, &want, err) < 0)
+    bool has_digest;
+    if (registry_reference(reference, &has_digest, &want, err) < 0)
         return err->code;
+    if (!has_digest)
+        return 0;
     return digest_eq(&want, have)
                ? 0
                : err_set(err, ERR_CORRUPT, "what is to be sent has digest %s", DIGEST_S(have));
