@@ -102,6 +102,19 @@ bool str_starts(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+bool str_to_bool(const char *s, bool *ret)
+{
+    static const char *const words[2][6] = { { "0", "f", "F", "false", "False", "FALSE" },
+                                             { "1", "t", "T", "true", "True", "TRUE" } };
+    for (int on = 0; on < 2; on++)
+        for (int i = 0; i < 6; i++)
+            if (str_eq(s, words[on][i])) {
+                *ret = on;
+                return true;
+            }
+    return false;
+}
+
 bool str_ends(const char *s, const char *suffix)
 {
     size_t len = strlen(s), n = strlen(suffix);

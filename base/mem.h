@@ -32,6 +32,9 @@ char *str_vprintf(const char *fmt, va_list ap) OWNED(mem_free) NONNULL PRINTF(1,
 bool str_eq(const char *a, const char *b); /* NULL equals only NULL */
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
+/* As Go's ParseBool: "1", "t", "T", "true", "True", "TRUE" and their opposites. False: none of
+ * them. */
+bool str_to_bool(const char *s, bool *ret);
 
 /* Room for n + 1 elements in a growing array of cap elements; doubles. */
 #define MEM_ROOM(array, n, cap)                                   \

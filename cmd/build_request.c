@@ -30,6 +30,7 @@ void build_request_release(struct build_request *r)
     strv_release(&r->build.allow);
     strv_release(&r->build.docs);
     build_access_release(&r->access);
+    attest_spec_release(&r->attest);
     output_list_release(&r->outputs);
     strv_release(&r->build.contexts);
     buf_release(&r->dockerfile);
@@ -301,7 +302,8 @@ static int take_outputs(struct build_request *r, const struct options *o, struct
     if (option_on(o, "push"))
         output_list_push(&r->outputs);
     if (output_list_check_names(&r->outputs, r->build.tags.n > 0, err) < 0 ||
-        output_list_stdout(&r->outputs, &to_stdout, err) < 0)
+        output_list_stdout(&r->outputs, &to_stdout, err) < 0 ||
+        output_list_check(&r->outputs, &r->build, err) < 0)
         return err->code;
     r->build.outputs = r->outputs.v;
     r->build.n_outputs = r->outputs.n;
@@ -382,7 +384,7 @@ int build_request_make(const struct session *s, const struct options *o, struct 
     if (take_filter(b, o, err) < 0 || take_tags(&b->tags, option_list(o, "tag"), err) < 0 ||
         take_hosts(&b->add_hosts, option_list(o, "add-host"), err) < 0 ||
         take_network(b, option_str(o, "network"), err) < 0 ||
-        build_access_take(&r.access, o, b, err) < 0 ||
+        build_access_take(&r.access, o, b, err) < 0 || attest_spec_take(&r.attest, o, b, err) < 0 ||
         take_platform(b, option_list(o, "platform"), err) < 0 || take_outputs(&r, o, err) < 0 ||
         take_configured(b, o, err) < 0 ||
         take_context(&r, s, o->args.v[0], option_str(o, "file"), err) < 0)

@@ -7,6 +7,7 @@
 #ifndef SHALE_CMD_BUILD_REQUEST_H
 #define SHALE_CMD_BUILD_REQUEST_H
 
+#include "cmd/attest_spec.h"
 #include "cmd/build_access.h"
 #include "cmd/command.h"
 #include "cmd/output_spec.h"
@@ -16,6 +17,7 @@ struct build_request {
     struct build_options build; /* borrows from here and from the struct options */
     struct output_list outputs;
     struct build_access access;
+    struct attest_spec attest;
     struct buf dockerfile;      /* read from standard input */
     struct source *context_tar; /* the same */
 };

@@ -62,33 +62,13 @@ const struct strv *option_list(const struct options *o, const char *name)
     return &value_of(o, name)->texts;
 }
 
-/* The spellings that Go's ParseBool takes. */
-static int parse_bool(const char *s, bool *ret)
-{
-    static const struct {
-        const char *text;
-        bool on;
-    } words[] = {
-        { "1", true },    { "t", true },      { "T", true },      { "true", true },
-        { "TRUE", true }, { "True", true },   { "0", false },     { "f", false },
-        { "F", false },   { "false", false }, { "FALSE", false }, { "False", false },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-        if (str_eq(words[i].text, s)) {
-            *ret = words[i].on;
-            return 0;
-        }
-    }
-    return -1;
-}
-
 static int set_value(struct parse *p, const struct option_spec *spec, const char *text,
                      struct err *err)
 {
     struct option_value *v = &p->o->values[spec - p->specs];
     v->given = true;
     if (spec->kind == OPTION_FLAG) {
-        if (parse_bool(text, &v->on) == 0)
+        if (str_to_bool(text, &v->on))
             return 0;
         if (spec->letter != 0)
             return err_set(err, ERR_USAGE,

@@ -1,5 +1,6 @@
 #include "cmd/output_spec.h"
 #include "cmd/csv.h"
+#include "engine/output_options.h"
 #include <ctype.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,14 +15,14 @@ enum dest_rule {
 static const struct output_type {
     const char *name;
     enum dest_rule dest;
-    bool pushes;
+    bool pushes, is_image;
 } output_types[] = {
-    { .name = "image", .dest = DEST_NONE },
-    { .name = "docker", .dest = DEST_FILE },
-    { .name = "oci", .dest = DEST_ARCHIVE },
+    { .name = "image", .is_image = true, .dest = DEST_NONE },
+    { .name = "docker", .is_image = true, .dest = DEST_FILE },
+    { .name = "oci", .is_image = true, .dest = DEST_ARCHIVE },
     { .name = "tar", .dest = DEST_ARCHIVE },
     { .name = "local", .dest = DEST_DIRECTORY },
-    { .name = "registry", .dest = DEST_NONE, .pushes = true },
+    { .name = "registry", .is_image = true, .dest = DEST_NONE, .pushes = true },
     { .name = "cacheonly", .dest = DEST_NONE },
 };
 
@@ -221,5 +222,28 @@ int output_list_stdout(const struct output_list *l, bool *ret_any, struct err *e
     if (n > 1)
         return err_set(err, ERR_USAGE, "only one output can be written to stdout");
     *ret_any = n > 0;
+    return 0;
+}
+
+static bool is_image(const struct build_output *o)
+{
+    for (size_t i = 0; i < ARRAY_LEN(output_types); i++)
+        if (str_eq(output_types[i].name, o->type))
+            return output_types[i].is_image;
+    return false;
+}
+
+int output_list_check(const struct output_list *l, const struct build_options *b, struct err *err)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct build_output *o = &l->v[i];
+        if (b->iidfile != NULL && (str_eq(o->type, "local") || str_eq(o->type, "tar")))
+            return err_set(err, ERR_USAGE,
+                           "local and tar exporters are incompatible with image ID file");
+        AUTO(output_options_release) struct output_options x;
+        output_options_init(&x);
+        if (is_image(o) && output_options_parse(&x, o, b, err) < 0)
+            return err_wrap(err, "failed to solve");
+    }
     return 0;
 }

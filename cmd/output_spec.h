@@ -27,5 +27,8 @@ void output_list_push(struct output_list *l);
 int output_list_check_names(const struct output_list *l, bool has_tags, struct err *err);
 /* Whether one of them goes to stdout; two of them are ERR_USAGE. */
 int output_list_stdout(const struct output_list *l, bool *ret_any, struct err *err);
+/* What BuildKit would only say when it exports: attributes of images, with b's annotations and
+ * tags; an id file for files alone. */
+int output_list_check(const struct output_list *l, const struct build_options *b, struct err *err);
 
 #endif

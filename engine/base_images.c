@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "dockerfile/suggest.h"
 #include "engine/engine_internal.h"
+#include <string.h>
 
 struct base {
     pthread_mutex_t lock;
@@ -113,6 +114,19 @@ void base_image_show(struct build *b, const struct base_image *i, const struct p
     pthread_mutex_unlock(&x->lock);
     if (first && !b->is_dry)
         vertex_end(b->e, vertex_begin(b->e, "FROM %s", i->canonical), VERTEX_CACHED, NULL, 0);
+}
+
+void base_images_each(const struct build *b, base_image_fn fn, void *arg)
+{
+    const char *key;
+    void *value;
+    for (size_t i = 0; map_next(b->bases, &i, &key, &value);) {
+        const struct base *x = value;
+        const char *space = strchr(key, ' ');
+        AUTO(mem_free) char *canonical = str_ndup(key, (size_t)(space - key));
+        if (x->asked && x->rc == 0)
+            fn(arg, canonical, space + 1, &x->found);
+    }
 }
 
 bool base_images_lost(const struct build *b)

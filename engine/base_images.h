@@ -23,6 +23,10 @@ int base_image_find(struct build *b, const char *name, const struct platform *pl
                     const char *label, struct base_image *ret, struct err *err);
 /* Shows "FROM NAME" once, for an image that files are only copied from. */
 void base_image_show(struct build *b, const struct base_image *x, const struct platform *platform);
+/* Each that was found, with its platform as text. While one thread has the build. */
+typedef void (*base_image_fn)(void *arg, const char *canonical, const char *platform,
+                              const struct found_image *found);
+void base_images_each(const struct build *b, base_image_fn fn, void *arg);
 /* A layer of one of them has left the store since it was looked up. */
 bool base_images_lost(const struct build *b);
 

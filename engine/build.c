@@ -52,6 +52,8 @@ static void build_release(struct build *b)
     build_free_pushers(b);
     map_free(b->bases);
     map_free(b->fetched);
+    map_free(b->materials);
+    mem_free(b->context_uri);
     group_free(b->packing);
     release_stages(b);
     before_release(&b->before);
@@ -446,6 +448,8 @@ static void build_init(struct build *b)
     b->packing = group_new(b->e->pool);
     b->bases = map_new(base_free);
     b->fetched = map_new(mem_free);
+    b->materials = map_new(mem_free);
+    b->started = clock_now();
     contexts_init(b);
 }
 

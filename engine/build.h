@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "engine/engine.h"
+#include "engine/image_docs.h"
 #include "engine/report.h"
 #include "image/platform.h"
 
@@ -37,6 +38,16 @@ struct build_secret {
 struct build_ssh {
     char *id;          /* "default" */
     struct strv paths; /* one agent socket, or private keys; none: $SSH_AUTH_SOCK */
+};
+
+/* --provenance: what the image's statement of its origin holds; none unless it is asked for. */
+struct build_provenance {
+    bool is_wanted;
+    bool is_max;          /* mode=max: with build arguments, labels and the Dockerfile's text */
+    bool is_v02;          /* version=v0.2; else SLSA v1 */
+    bool is_inline_only;  /* only where it can stand inside of an image: nowhere yet */
+    bool is_reproducible; /* the user's word that it is */
+    const char *builder;  /* builder-id; NULL: "" */
 };
 
 #define TRACE_MAX_AGE_S (7 * 24 * 3600) /* the usual trace_max_age_s */
@@ -90,6 +101,9 @@ struct build_options {
     enum build_load { LOAD_AUTO /* when an engine answers */, LOAD_YES, LOAD_NO } load;
     const struct build_output *outputs;
     size_t n_outputs;
+    const struct annotation *annotations; /* of all outputs' images */
+    size_t n_annotations;
+    struct build_provenance provenance;
     int stdout_fd; /* for dest "-" */
     const char *iidfile;
     const char *metadata_file;

@@ -118,14 +118,18 @@ struct build {
     pthread_cond_t phase_changed;
     struct err first_error;
     struct build_result *result;
-    struct group *packing;       /* layers being packed in the background */
-    struct pusher **pushers;     /* push_output.h: one an output, NULL: it pushes nothing */
-    bool pushes;                 /* one of them does */
-    struct cache_key *used_keys; /* records that were hit or made */
+    struct group *packing;        /* layers being packed in the background */
+    struct push_output **pushers; /* push_output.h: one an output, NULL: it pushes nothing */
+    bool pushes;                  /* one of them does */
+    struct cache_key *used_keys;  /* records that were hit or made */
     size_t n_used, cap_used;
     struct map *bases; /* canonical name and platform -> struct base, of base_images.c */
     /* What was asked for outside -> what it was: one build sees one state of it. fetch_http.c */
     struct map *fetched;
+    struct map *materials; /* provenance.h: URI -> "sha256:..." */
+    char *context_uri;     /* of the main context among them; NULL */
+    struct clock_time started;
+    char id[26];          /* build_id */
     bool context_changed; /* between being scanned and read: the build begins again */
     bool is_plan;         /* nothing is fetched or kept */
     bool is_dry;          /* no step is made or shown: a plan, or a trial of skip_docs.h */
@@ -152,6 +156,9 @@ void vertex_status(struct engine *e, int v, const char *what, uint64_t now, uint
 void vertex_log(struct engine *e, int v, int stream, const char *p, size_t n);
 /* end with what err says: DONE, ERROR or CANCELED. Returns rc. */
 int vertex_close(struct engine *e, int v, int rc, int64_t started_ms, const struct err *err);
+
+/* provenance.c: what this build is called elsewhere, random. One thread. */
+const char *build_id(struct build *b);
 
 /*
  * build.c: err is why files of c (NULL: no context's) could not be made a layer. When it is that
@@ -322,10 +329,6 @@ void build_assemble_text(struct build *b, struct state *s, const struct strv *la
 bool build_wants_image(const struct build_options *o);
 /* deliver.c: whether the image goes into a Docker engine, when there is one. */
 bool build_wants_engine(const struct build_options *o);
-/* deliver.c: tags as images are named. */
-int build_canonical_names(const struct strv *tags, struct strv *ret, struct err *err);
-/* deliver.c: the compression attribute, or gzip. */
-int build_output_compression(const struct build_output *o, enum compression *ret, struct err *err);
 /* deliver.c: tags, engine, outputs, iidfile, metadata. */
 int build_deliver(struct build *b, const struct blob_id *config_id,
                   const struct image_config *config, struct state *s, struct err *err);

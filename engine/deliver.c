@@ -3,9 +3,12 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "engine/deliver_results.h"
 #include "engine/engine_internal.h"
 #include "engine/fetch_layer.h"
 #include "engine/load_engine.h"
+#include "engine/output_options.h"
+#include "engine/provenance.h"
 #include "engine/push_output.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -22,25 +25,12 @@ struct delivery {
     struct state *s;
     struct strv names; /* canonical */
     int vertex;
-    struct blob_id manifest_id;
-    bool has_manifest;
-    bool is_elsewhere; /* an engine or a registry has the image */
+    struct delivered result;
+    struct attestation provenance; /* without a predicate: not asked for */
+    bool is_elsewhere;             /* an engine or a registry has the image */
 };
 
 /* Names. */
-
-int build_canonical_names(const struct strv *tags, struct strv *ret, struct err *err)
-{
-    for (size_t i = 0; i < tags->n; i++) {
-        AUTO(image_name_release) struct image_name n = { 0 };
-        if (image_name_parse(tags->v[i], &n, err) < 0)
-            return err_wrap(err, "invalid tag \"%s\"", tags->v[i]);
-        if (n.has_digest)
-            return err_set(err, ERR_USAGE, "invalid tag \"%s\": a tag has no digest", tags->v[i]);
-        strv_take(ret, image_name_canonical(&n));
-    }
-    return 0;
-}
 
 static bool has_away(const struct delivery *d)
 {
@@ -114,9 +104,15 @@ static int load_into(struct delivery *d, struct docker *docker, int vertex, bool
         return err->code;
     *ret_was_there = got.was_there;
     d->is_elsewhere = true;
-    d->has_manifest = d->has_manifest || got.has_manifest;
-    if (got.has_manifest)
-        d->manifest_id = got.manifest;
+    if (!got.has_manifest)
+        return 0;
+    descriptor_release(&d->result.top);
+    d->result.top = (struct descriptor){ .media_type = str_dup(doc_media_type(DOC_OCI_MANIFEST)),
+                                         .id = got.manifest,
+                                         .size = got.manifest_size,
+                                         .has_platform = true,
+                                         .platform = d->config->platform };
+    d->result.has_top = d->result.is_in_containerd = true;
     return 0;
 }
 
@@ -201,50 +197,62 @@ static int produce_tar(void *arg, struct sink *to, struct err *err)
     return export_tar(d->b->e, d->s, to, err);
 }
 
-int build_output_compression(const struct build_output *o, enum compression *ret, struct err *err)
+/* What is said about an image stands beside it, where a manifest of its own can: an engine's load
+ * and `docker load` take none. */
+static struct built_image built(const struct delivery *d, bool attest)
 {
-    const char *name = o->attrs ? map_get(o->attrs, "compression") : NULL;
-    *ret = COMPRESSION_GZIP;
-    if (name == NULL)
-        return 0;
-    static const enum compression all[] = { COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZSTD };
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        if (str_eq(name, compression_name(all[i]))) {
-            *ret = all[i];
-            return 0;
-        }
-    return err_set(err, ERR_USAGE, "unsupported layer compression type: %s", name);
+    struct built_image image = { .config_id = *d->config_id,
+                                 .config = d->config,
+                                 .layers = layers_of(d) };
+    if (attest && d->provenance.predicate != NULL) {
+        image.attestations = &d->provenance;
+        image.n_attestations = 1;
+    }
+    return image;
+}
+
+static int make_docs(struct delivery *d, const struct output_options *how, bool attest,
+                     struct image_docs *ret, struct err *err)
+{
+    struct built_image image = built(d, attest);
+    return image_docs_make(d->b->e, &image, 1, &how->docs, ret, err);
+}
+
+static void show_one(struct delivery *d, const char *what, const struct blob_id *id)
+{
+    AUTO(mem_free) char *text = str_printf("exporting %s %s", what, DIGEST_S(&id->d));
+    vertex_status(d->b->e, d->vertex, text, 0, 0, true);
+}
+
+static void show_docs(struct delivery *d, const struct image_docs *docs)
+{
+    vertex_status(d->b->e, d->vertex, "exporting layers", 0, 0, true);
+    for (size_t i = 0; i < docs->n_images; i++) {
+        show_one(d, "manifest", &docs->images[i].manifest_id);
+        show_one(d, "config", &docs->images[i].config_id);
+    }
+    for (size_t i = 0; i < docs->n_extra; i++)
+        if (docs->extra[i].is_manifest)
+            show_one(d, "attestation manifest", &docs->extra[i].what.id);
+    if (docs->has_index)
+        show_one(d, "manifest list", &docs->index_id);
 }
 
 static int output_archive(struct delivery *d, const struct build_output *o, bool docker,
                           struct err *err)
 {
-    enum compression c;
-    if (build_output_compression(o, &c, err) < 0)
-        return err->code;
-    AUTO(strv_release) struct strv names = STRV_INIT;
-    strv_copy(&names, &d->names);
-    const char *name = o->attrs ? map_get(o->attrs, "name") : NULL;
-    if (name != NULL) {
-        AUTO(strv_release) struct strv given = STRV_INIT;
-        strv_split(&given, name, ',');
-        if (build_canonical_names(&given, &names, err) < 0)
-            return err->code;
-    }
     AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
-    struct built_image image = { .config_id = *d->config_id,
-                                 .config = d->config,
-                                 .layers = layers_of(d) };
-    struct doc_options how = { .compression = &c };
-    if (image_docs_make(d->b->e, &image, 1, &how, &docs, err) < 0)
+    AUTO(output_options_release) struct output_options how;
+    output_options_init(&how);
+    if (output_options_parse(&how, o, d->b->o, err) < 0 ||
+        make_docs(d, &how, !docker, &docs, err) < 0)
         return err->code;
-    d->has_manifest = true;
-    d->manifest_id = docs.top.id;
+    show_docs(d, &docs);
+    delivered_note(&d->result, &docs, &how.names);
     struct archiving a = { .d = d,
                            .docs = &docs,
-                           .options = { .docker = docker, .names = &names } };
-    const char *tar = o->attrs ? map_get(o->attrs, "tar") : NULL;
-    if (str_eq(tar, "false"))
+                           .options = { .docker = docker, .names = &how.names } };
+    if (!how.is_tar)
         return archive_write_dir(d->b->e, &docs, &a.options, o->dest, err);
     return write_file(d, o->dest, produce_archive, &a, err);
 }
@@ -271,30 +279,25 @@ static int output_tar(struct delivery *d, const struct build_output *o, struct e
     return write_file(d, o->dest, produce_tar, d, err);
 }
 
-static int push_image(struct delivery *d, const struct build_output *o, struct pusher *p,
-                      struct err *err)
+static int push_image(struct delivery *d, const struct push_output *to, struct err *err)
 {
-    enum compression c;
-    struct doc_options how;
-    bool by_digest = false;
+    const struct output_options *how = &to->options;
     AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
-    struct built_image image = { .config_id = *d->config_id,
-                                 .config = d->config,
-                                 .layers = layers_of(d) };
-    if (output_attr_bool(o, "push-by-digest", &by_digest, err) < 0 ||
-        push_output_options(o, &c, &how, err) < 0 ||
-        pusher_documents(p, &image, 1, &how, &docs, err) < 0 ||
-        pusher_finish(p, &docs, by_digest, d->vertex, err) < 0)
+    struct built_image image = built(d, true);
+    if (pusher_documents(to->pusher, &image, 1, &how->docs, &docs, err) < 0)
         return err->code;
-    d->has_manifest = d->is_elsewhere = true;
-    d->manifest_id = docs.top.id;
+    show_docs(d, &docs);
+    if (pusher_finish(to->pusher, &docs, how->by_digest, d->vertex, err) < 0)
+        return err->code;
+    delivered_note(&d->result, &docs, &how->names);
+    d->is_elsewhere = true;
     return 0;
 }
 
 static int output_image(struct delivery *d, const struct build_output *o, struct err *err)
 {
-    struct pusher *p = build_pusher(d->b, o);
-    return p != NULL ? push_image(d, o, p, err) : 0;
+    const struct push_output *to = build_push_output(d->b, o);
+    return to != NULL ? push_image(d, to, err) : 0;
 }
 
 static int output_none(struct delivery *d UNUSED, const struct build_output *o UNUSED,
@@ -328,35 +331,6 @@ static int write_output(struct delivery *d, const struct build_output *o, struct
     }
     return err_set(err, ERR_UNSUPPORTED,
                    "output type '%s' is not supported by this version of shale", o->type);
-}
-
-/* The result files. */
-
-static int write_iidfile(const struct delivery *d, struct err *err)
-{
-    const char *path = d->b->o->iidfile;
-    char id[DIGEST_STR_LEN + 1];
-    digest_str(&d->config_id->d, id);
-    return path ? file_replace(AT_FDCWD, path, id, strlen(id), 0644, false, err) : 0;
-}
-
-static int write_metadata(const struct delivery *d, struct err *err)
-{
-    const char *path = d->b->o->metadata_file;
-    if (path == NULL)
-        return 0;
-    json_auto_t *j = json_pack("{s:s}", "containerimage.config.digest", DIGEST_S(&d->config_id->d));
-    /* without a manifest the image's digest is its configuration's, as with Docker's graph drivers
-     */
-    const struct digest *digest = d->has_manifest ? &d->manifest_id.d : &d->config_id->d;
-    json_object_set_new(j, "containerimage.digest", json_string(DIGEST_S(digest)));
-    if (d->names.n > 0) {
-        AUTO(mem_free) char *names = strv_join(&d->names, ",");
-        json_object_set_new(j, "image.name", json_string(names));
-    }
-    AUTO(buf_release) struct buf text = BUF_INIT;
-    json_write_pretty(j, &text, 2);
-    return file_replace(AT_FDCWD, path, text.data, text.len, 0644, false, err);
 }
 
 bool build_wants_engine(const struct build_options *o)
@@ -394,11 +368,23 @@ static int keep_image(struct delivery *d, bool is_elsewhere, struct err *err)
     return vertex_close(d->b->e, d->vertex, rc, started, err);
 }
 
+static void take_provenance(struct delivery *d)
+{
+    const struct build_provenance *p = &d->b->o->provenance;
+    if (!p->is_wanted || p->is_inline_only)
+        return;
+    d->provenance = (struct attestation){ .predicate_type = provenance_type(p),
+                                          .predicate = provenance_predicate(d->b) };
+    d->result.provenance = d->provenance.predicate;
+}
+
 static int deliver(struct delivery *d, struct err *err)
 {
     const struct build_options *o = d->b->o;
     if (build_canonical_names(&o->tags, &d->names, err) < 0)
         return err->code;
+    strv_copy(&d->result.names, &d->names);
+    take_provenance(d);
     bool is_whole = !has_away(d);
     if (is_whole && keep_image(d, false, err) < 0)
         return err->code;
@@ -409,18 +395,19 @@ static int deliver(struct delivery *d, struct err *err)
             return err->code;
     if (!is_whole && keep_image(d, d->is_elsewhere, err) < 0)
         return err->code;
-    if (write_iidfile(d, err) < 0 || write_metadata(d, err) < 0)
-        return err->code;
-    return 0;
+    return deliver_results(d->b, &d->result, err);
 }
 
 int build_deliver(struct build *b, const struct blob_id *config_id,
                   const struct image_config *config, struct state *s, struct err *err)
 {
     struct delivery d = { .b = b, .config_id = config_id, .config = config, .s = s };
+    d.result.config_id = config_id;
     int rc = deliver(&d, err);
-    if (rc == 0 && d.has_manifest)
-        b->result->manifest = d.manifest_id;
+    if (rc == 0 && d.result.has_top)
+        b->result->manifest = d.result.top.id;
+    json_decref(d.provenance.predicate);
+    delivered_release(&d.result);
     strv_release(&d.names);
     return rc;
 }

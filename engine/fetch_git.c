@@ -6,6 +6,7 @@
  * checked reach git's command line, and no link is followed on the way to a subdirectory.
  */
 #include "engine/fetch_internal.h"
+#include "engine/provenance.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -705,6 +706,14 @@ static const struct layer *fetch_tree(struct git_fetch *f, struct err *err)
     return l;
 }
 
+static void saw_material(const struct git_fetch *f)
+{
+    AUTO(mem_free)
+    char *uri = *f->r.ref ? str_printf("%s#%s", f->shown, f->r.ref) : str_dup(f->shown);
+    bool is_long = strlen(f->found.id) == 64;
+    provenance_saw(f->b, f->q->remote, uri, is_long ? "sha256" : "sha1", f->found.id);
+}
+
 int fetch_git(struct build *b, const struct fetch_git *q, const struct layer **ret, struct err *err)
 {
     AUTO(git_fetch_release)
@@ -722,6 +731,7 @@ int fetch_git(struct build *b, const struct fetch_git *q, const struct layer **r
     if (l == NULL)
         return err->code;
     fetch_gave(b, l);
+    saw_material(&f);
     *ret = l;
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Files from URLs: spooled, checked, then a layer of one file. */
 #include "engine/fetch_internal.h"
+#include "engine/provenance.h"
 
 #include "base/base64.h"
 #include "base/clock.h"
@@ -601,6 +602,11 @@ static const struct layer *fetch_url(struct fetch *f, struct err *err)
     return known;
 }
 
+static void saw_material(const struct fetch *f, const struct entry *e)
+{
+    provenance_saw(f->b, f->q->url, f->shown, "sha256", DIGEST_HEX(&e->content));
+}
+
 int fetch_http(struct build *b, const struct fetch_http *q, struct fetched_file *ret,
                struct err *err)
 {
@@ -621,6 +627,9 @@ int fetch_http(struct build *b, const struct fetch_http *q, struct fetched_file 
     if (l == NULL)
         return err->code;
     fetch_gave(b, l);
+    struct entry e;
+    if (listing_find(l->listing, f.name, &e))
+        saw_material(&f, &e);
     *ret = (struct fetched_file){ .layer = l, .name = TAKE(f.name) };
     return 0;
 }

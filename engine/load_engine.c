@@ -287,7 +287,9 @@ int engine_load(struct engine *e, struct docker *docker, const struct engine_loa
         return err->code;
     remember(&l);
     *ret = (struct engine_loaded){ .was_there = was_there, .has_manifest = l.is_containerd };
-    if (l.is_containerd)
+    if (l.is_containerd) {
         ret->manifest = l.docs.top.id;
+        ret->manifest_size = l.docs.top.size;
+    }
     return 0;
 }

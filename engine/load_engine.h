@@ -23,6 +23,7 @@ struct engine_loaded {
     bool was_there;    /* under all names */
     bool has_manifest; /* the engine names images by it */
     struct blob_id manifest;
+    uint64_t manifest_size;
 };
 int engine_load(struct engine *e, struct docker *docker, const struct engine_load *what, int vertex,
                 struct engine_loaded *ret, struct err *err);

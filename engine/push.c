@@ -231,6 +231,11 @@ static int send_blobs(struct pusher *p, const struct image_docs *docs, struct er
     vertex_status(p->e, p->vertex, PUSHING_LAYERS, p->n_sent, 0, false);
     for (size_t i = 0; i < docs->n_images; i++)
         send_image(p, &docs->images[i]);
+    for (size_t i = 0; i < docs->n_extra; i++)
+        if (!docs->extra[i].is_manifest)
+            group_run(p->finishing, pusher_send_now,
+                      parcel_of(p, &docs->extra[i].what.id, docs->extra[i].what.size, NULL,
+                                &docs->extra[i].text));
     if (group_wait(p->finishing, err) < 0)
         return err->code;
     vertex_status(p->e, p->vertex, PUSHING_LAYERS, p->n_sent, 0, true);
@@ -252,12 +257,16 @@ int pusher_put(struct pusher *p, const struct push_target *t, const char *refere
 static int put_parts(struct pusher *p, const struct push_target *t, const struct image_docs *docs,
                      struct err *err)
 {
-    for (size_t i = 0; i < docs->n_images; i++) {
+    for (size_t i = 0; docs->has_index && i < docs->n_images; i++) {
         const struct image_doc *d = &docs->images[i];
-        if (digest_eq(&d->manifest_id.d, &docs->top.id.d))
-            continue;
         if (pusher_put(p, t, DIGEST_S(&d->manifest_id.d), doc_media_type(d->manifest.kind),
                        &d->manifest_text, err) < 0)
+            return err->code;
+    }
+    for (size_t i = 0; i < docs->n_extra; i++) {
+        const struct extra_doc *x = &docs->extra[i];
+        if (x->is_manifest &&
+            pusher_put(p, t, DIGEST_S(&x->what.id.d), x->what.media_type, &x->text, err) < 0)
             return err->code;
     }
     return 0;
@@ -266,7 +275,7 @@ static int put_parts(struct pusher *p, const struct push_target *t, const struct
 /* The document that the image's names stand for. */
 static const struct buf *top_text(const struct image_docs *docs)
 {
-    return &docs->images[0].manifest_text;
+    return docs->has_index ? &docs->index_text : &docs->images[0].manifest_text;
 }
 
 static int put_top(struct pusher *p, const struct push_target *t, const char *name,

@@ -18,45 +18,42 @@ int output_attr_bool(const struct build_output *o, const char *name, bool *ret, 
     return err_set(err, ERR_USAGE, "non-bool value specified for %s", name);
 }
 
-/* As buildx: -t takes the place of the output's own name. */
-static int names_of(const struct build *b, const struct build_output *o, struct strv *ret,
-                    struct err *err)
+static void free_one(struct push_output *p)
 {
-    AUTO(strv_release) struct strv own = STRV_INIT;
-    const char *name = o->attrs != NULL ? map_get(o->attrs, "name") : NULL;
-    if (name != NULL)
-        strv_split(&own, name, ',');
-    const struct strv *given = b->o->tags.n > 0 ? &b->o->tags : &own;
-    if (build_canonical_names(given, ret, err) < 0)
-        return err->code;
-    return ret->n > 0 ? 0 : err_set(err, ERR_USAGE, "tag is needed when pushing to registry");
+    if (p == NULL)
+        return;
+    pusher_free(p->pusher);
+    output_options_release(&p->options);
+    mem_free(p);
 }
 
-int push_output_options(const struct build_output *o, enum compression *c, struct doc_options *ret,
-                        struct err *err)
+static int open_pusher(struct build *b, struct push_output *p, const struct build_output *o,
+                       struct err *err)
 {
-    *ret = (struct doc_options){ .compression = c };
-    return build_output_compression(o, c, err);
+    struct output_options *x = &p->options;
+    if (output_options_parse(x, o, b->o, err) < 0)
+        return err->code;
+    if (!x->push)
+        return 0;
+    if (x->names.n == 0)
+        return err_set(err, ERR_USAGE, "tag is needed when pushing to registry");
+    p->pusher = pusher_open(b->e, &x->names, &x->docs, x->insecure, err);
+    return p->pusher != NULL ? 0 : err->code;
 }
 
 static int open_one(struct build *b, size_t i, struct err *err)
 {
     const struct build_output *o = &b->o->outputs[i];
-    bool push = false, insecure = false;
-    enum compression c;
-    struct doc_options how;
-    AUTO(strv_release) struct strv names = STRV_INIT;
     if (!str_eq(o->type, "image"))
         return 0;
-    if (output_attr_bool(o, "push", &push, err) < 0 ||
-        output_attr_bool(o, "registry.insecure", &insecure, err) < 0)
-        return err->code;
-    if (!push)
-        return 0;
-    if (names_of(b, o, &names, err) < 0 || push_output_options(o, &c, &how, err) < 0)
-        return err->code;
-    b->pushers[i] = pusher_open(b->e, &names, &how, insecure, err);
-    return b->pushers[i] != NULL ? 0 : err->code;
+    struct push_output *p = mem_zalloc(sizeof(*p));
+    output_options_init(&p->options);
+    int rc = open_pusher(b, p, o, err);
+    if (p->pusher != NULL)
+        b->pushers[i] = p;
+    else
+        free_one(p);
+    return rc;
 }
 
 int build_open_pushers(struct build *b, struct err *err)
@@ -73,11 +70,11 @@ int build_open_pushers(struct build *b, struct err *err)
 void build_free_pushers(struct build *b)
 {
     for (size_t i = 0; b->pushers != NULL && i < b->o->n_outputs; i++)
-        pusher_free(b->pushers[i]);
+        free_one(b->pushers[i]);
     mem_free(TAKE(b->pushers));
 }
 
-struct pusher *build_pusher(const struct build *b, const struct build_output *o)
+const struct push_output *build_push_output(const struct build *b, const struct build_output *o)
 {
     return b->pushers[o - b->o->outputs];
 }
@@ -89,5 +86,5 @@ void build_send(struct build_stage *st, const struct layer *l)
         return;
     for (size_t i = 0; i < b->o->n_outputs; i++)
         if (b->pushers[i] != NULL)
-            pusher_layer(b->pushers[i], l);
+            pusher_layer(b->pushers[i]->pusher, l);
 }

@@ -118,6 +118,55 @@ t_iidfile_and_metadata_file_name_the_image() {
     eq "$(cat id)" "$(jq -r '."containerimage.config.digest" // ."containerimage.digest"' metadata.json)"
 }
 
+t_the_metadata_file_describes_what_was_written() {
+    app
+    build --iidfile id --metadata-file metadata.json -o type=oci,dest=a.tar,name=example.com/a:1
+    eq "$(tar -xOf a.tar index.json | jq -cS '.manifests[0] | {digest, mediaType, platform, size}')" \
+        "$(jq -cS '."containerimage.descriptor" | {digest, mediaType, platform, size}' metadata.json)"
+    eq "$(jq -r '."containerimage.digest"' metadata.json)" "$(jq -r '."containerimage.descriptor".digest' metadata.json)"
+    eq "$(cat id)" "$(jq -r '."containerimage.config.digest"' metadata.json)"
+    eq example.com/a:1 "$(jq -r '."image.name"' metadata.json)"
+    grep -qE '^shale/shale/[0-9a-z]{25}$' <(jq -r '."buildx.build.ref"' metadata.json)
+    eq "$(jq --indent 2 . metadata.json)" "$(cat metadata.json)" "the file's form"
+    eq null "$(jq '."buildx.build.provenance"' metadata.json)"
+    build --provenance=true --iidfile id --metadata-file metadata.json -o type=oci,dest=a.tar
+    eq null "$(jq -r '."containerimage.config.digest"' metadata.json)" "the configuration of an index"
+    eq "$(cat id)" "$(jq -r '."containerimage.digest"' metadata.json)"
+}
+
+t_dockers_media_types_are_taken_by_skopeo() {
+    app
+    oci -o type=oci,dest=d.tar,oci-mediatypes=false
+    skopeo --insecure-policy inspect --raw oci-archive:d.tar >raw.json
+    eq application/vnd.docker.distribution.manifest.v2+json "$(jq -r .mediaType raw.json)"
+    eq application/vnd.docker.container.image.v1+json "$(jq -r .config.mediaType raw.json)"
+    eq application/vnd.docker.image.rootfs.diff.tar.gzip "$(jq -r '.layers[-1].mediaType' raw.json)"
+    skopeo_copy oci-archive:d.tar dir:copy
+}
+
+t_directories_hold_what_archives_hold() {
+    app
+    build -t example.com/app:1 -o type=oci,dest=a.tar -o type=oci,dest=layout,tar=false -o type=docker,dest=d,tar=false \
+        -o type=docker,dest=d.tar -o type=cacheonly -o type=image
+    mkdir a
+    tar -C a -xf a.tar
+    diff -r a layout
+    mkdir b
+    tar -C b -xf d.tar
+    diff -r b d
+    umoci unpack --image layout:1 bundle >umoci.log 2>&1 || { cat umoci.log; fail "umoci unpack"; }
+    eq made "$(cat bundle/rootfs/made)"
+}
+
+t_an_id_file_is_gone_when_the_build_fails() {
+    app
+    echo old >id
+    build_fails --iidfile id --build-arg x=y -o type=oci,dest=/proc/no/such.tar
+    [ ! -e id ] || fail "the old id is still there"
+    build_fails --iidfile id -o type=local,dest=out
+    says "local and tar exporters are incompatible with image ID file"
+}
+
 t_quiet_prints_the_id_alone() {
     app
     shale build -q --load=false -t t ctx >stdout 2>stderr

@@ -5,3 +5,10 @@ done
 shale build -o - -o - .
 shale build --push .
 shale build --push -o type=image,name= -o type=oci,dest=x .
+dockerfile 'FROM scratch' 'COPY Dockerfile /'
+for attributes in compression=foo compression=estargz compression-level=x oci-mediatypes=x tar=x name=A \
+    name=a@b source-date-epoch=1; do
+    shale build -o "type=oci,dest=x.tar,$attributes" . && echo "accepted $attributes"
+done
+SOURCE_DATE_EPOCH=1 shale build -o type=oci,dest=x.tar,rewrite-timestamp=true .
+shale build --iidfile id -o type=local,dest=out .
