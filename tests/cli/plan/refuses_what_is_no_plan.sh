@@ -1,4 +1,4 @@
 dockerfile 'FROM scratch' 'COPY Dockerfile /'
 shale plan --check . || echo "status $?"
 shale plan --call=outline . || echo "status $?"
-shale plan -q -o type=tar,dest=t.tar . >/dev/null && ls
+shale plan -q --iidfile id -o type=oci,dest=t.tar . >/dev/null && ls
