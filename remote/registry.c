@@ -9,6 +9,7 @@
 
 #define DOCUMENT_TIMEOUT_S 120
 #define MIRROR_TRIES 2 /* there is the registry itself */
+#define MIRROR_WAIT_MAX_MS 1000
 
 void registry_free(struct registry *r)
 {
@@ -44,7 +45,7 @@ static struct registry *new_registry(struct http *h, struct registry_host *at,
     r->access = access;
     r->tries = at->is_mirror ? MIRROR_TRIES : REGISTRY_TRIES;
     r->backoff_ms = 250;
-    r->wait_max_ms = REGISTRY_WAIT_MAX_MS;
+    r->wait_max_ms = at->is_mirror ? MIRROR_WAIT_MAX_MS : REGISTRY_WAIT_MAX_MS;
     pthread_mutex_init(&r->lock, NULL);
     return r;
 }

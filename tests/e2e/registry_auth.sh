@@ -110,6 +110,21 @@ t_an_unknown_ca_is_refused_and_an_insecure_host_is_not() {
     eq closed "$(inside cat /seen)"
 }
 
+t_a_login_of_another_tool_for_one_repository() {
+    start_closed
+    fill
+    trust
+    mkdir -p "$DOCKER_CONFIG"
+    skopeo login --authfile "$DOCKER_CONFIG/config.json" --cert-dir skopeo.d -u user --password-stdin "$CLOSED/app" \
+        <<<'hunter2 is long' >login.log 2>&1 || { cat login.log; fail "skopeo login"; }
+    has "$DOCKER_CONFIG/config.json" "$CLOSED/app"
+    build -t t
+    eq closed "$(inside cat /seen)"
+    printf 'FROM %s/apple:1\n' "$CLOSED" | dockerfile
+    build_fails
+    says "pull access denied for $CLOSED/apple"
+}
+
 t_a_certificate_of_ours() {
     start_closed ", clientcas: [ $PWD/pki/ca.crt ]"
     fill
