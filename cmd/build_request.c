@@ -368,6 +368,7 @@ static void take_plain(struct build_options *b, const struct options *o)
                                                             : is_on("SHALE_NORMALIZE_MODES");
     b->iidfile = option_str(o, "iidfile");
     b->metadata_file = option_str(o, "metadata-file");
+    b->metadata_warnings = b->metadata_file != NULL && is_on("BUILDX_METADATA_WARNINGS");
 }
 
 int build_request_make(const struct session *s, const struct options *o, struct build_request *ret,

@@ -54,6 +54,7 @@ static void build_release(struct build *b)
     map_free(b->fetched);
     map_free(b->materials);
     mem_free(b->context_uri);
+    json_decref(b->warnings);
     group_free(b->packing);
     release_stages(b);
     before_release(&b->before);

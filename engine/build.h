@@ -107,6 +107,7 @@ struct build_options {
     int stdout_fd; /* for dest "-" */
     const char *iidfile;
     const char *metadata_file;
+    bool metadata_warnings; /* what the checks found stands in it as well */
 };
 
 /* Filled as far as the build came, also on failure. */

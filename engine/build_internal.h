@@ -130,6 +130,7 @@ struct build {
     char *context_uri;     /* of the main context among them; NULL */
     struct clock_time started;
     char id[26];          /* build_id */
+    json_t *warnings;     /* deliver_warning; NULL: none */
     bool context_changed; /* between being scanned and read: the build begins again */
     bool is_plan;         /* nothing is fetched or kept */
     bool is_dry;          /* no step is made or shown: a plan, or a trial of skip_docs.h */

@@ -18,6 +18,10 @@ void delivered_release(struct delivered *d);
 /* Names and top of an output. */
 void delivered_note(struct delivered *d, const struct image_docs *docs, const struct strv *names);
 
+/* A warning of the build's checks about lines line..line_end (0: none), for the metadata file. One
+ * thread. */
+void deliver_warning(struct build *b, const char *rule, const char *text, int line, int line_end);
+
 /* Files are whole or not there. */
 int deliver_results(struct build *b, const struct delivered *d, struct err *err);
 

@@ -6,6 +6,7 @@
 #include "engine/build_internal.h"
 #include "engine/context_named.h"
 #include "engine/contexts.h"
+#include "engine/deliver_results.h"
 #include "engine/load_dockerfile.h"
 #include "engine/chmod.h"
 #include "engine/engine_internal.h"
@@ -223,6 +224,13 @@ static void tell(struct engine *e, const struct lint_report *r)
         p->warning(p->arg, r->v[i].rule, r->v[i].text, r->v[i].line, r->v[i].line_end);
 }
 
+/* For the metadata file. */
+static void keep(struct build *b, const struct lint_report *r)
+{
+    for (size_t i = 0; b->o->metadata_warnings && i < r->n; i++)
+        deliver_warning(b, r->v[i].rule, r->v[i].text, r->v[i].line, r->v[i].line_end);
+}
+
 static int lint_build(struct build *b, const char *path, struct err *err)
 {
     AUTO(lint_check_release) struct lint_check check = { .error = false };
@@ -236,6 +244,7 @@ static int lint_build(struct build *b, const char *path, struct err *err)
     err_clear(&later);
     int rc = run_lint(&u, text, ig, &check, &report, &later);
     tell(b->e, &report);
+    keep(b, &report);
     if (rc < 0)
         return report.phase == LINT_FROM || report.too_large ? err_copy(err, &later) : 0;
     return lint_verdict(&check, &report, err);

@@ -134,6 +134,16 @@ t_the_metadata_file_describes_what_was_written() {
     eq "$(cat id)" "$(jq -r '."containerimage.digest"' metadata.json)"
 }
 
+t_the_metadata_file_has_warnings_when_asked() {
+    printf 'FROM base:1\nENV k v\n' >ctx/Dockerfile
+    build --metadata-file metadata.json
+    eq null "$(jq -c '."buildx.build.warnings"' metadata.json)"
+    BUILDX_METADATA_WARNINGS=1 build --metadata-file metadata.json
+    eq '[{"start":{"line":2},"end":{"line":2}}]' "$(jq -c '."buildx.build.warnings"[0].range' metadata.json)"
+    has <(jq -r '."buildx.build.warnings"[0].short | @base64d' metadata.json) "LegacyKeyValueFormat: "
+    eq "$(cat ctx/Dockerfile)" "$(jq -r '."buildx.build.warnings"[0].sourceInfo.data | @base64d' metadata.json)"
+}
+
 t_dockers_media_types_are_taken_by_skopeo() {
     app
     oci -o type=oci,dest=d.tar,oci-mediatypes=false
