@@ -145,6 +145,20 @@ struct build {
 /* epoch.c: sets b->epoch from --build-arg or ARGs before the first FROM, which are then numbers.
  * After the contexts and globals are there. */
 int epoch_read(struct build *b, struct err *err);
+/*
+ * epoch_times.c: what of a step's layer has the time that b->epoch says: what is later than that,
+ * and what the rule adds. Other times tell of where files came from, not of the machine or the
+ * hour.
+ */
+struct epoch_rule {
+    bool all;                      /* files as a checkout left them */
+    bool dirs;                     /* directories */
+    int64_t since_s;               /* the step wrote it itself; 0: none */
+    const struct listing *planned; /* the times that it would get now; NULL: those that it has */
+};
+/* *l is replaced when times of it are others. */
+int epoch_times(struct build *b, const struct epoch_rule *rule, const struct layer **l,
+                struct err *err);
 /* The value of --build-arg, SOURCE_DATE_EPOCH resolved; or NULL. */
 const char *epoch_build_arg(const struct build *b, const char *key);
 
@@ -224,6 +238,7 @@ struct step {
     void *arg;
     const struct step_ops *ops;
     bool copies;                /* as step_report.copies */
+    struct epoch_rule times;    /* with SOURCE_DATE_EPOCH; since_s not 0: since the step began */
     struct step_report *report; /* of its stage; set by step_do */
     struct buf fields;          /* the key's text; set and released by step_do */
 };

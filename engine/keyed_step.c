@@ -75,7 +75,26 @@ void step_undecided(struct build_stage *st, const struct instr *i, const char *w
         st->state.undecided = str_dup(waits_for);
 }
 
-/* made_s is when the layer was made; with SOURCE_DATE_EPOCH a hit tells the same as a miss. */
+/* With SOURCE_DATE_EPOCH a hit tells the same as a miss, of history and of files. */
+static int set_times(struct step *s, const struct record *r, const struct layer **layer,
+                     struct err *err)
+{
+    struct epoch_rule rule = s->times;
+    if (s->st->b->epoch < 0 || *layer == NULL)
+        return 0;
+    if (rule.since_s != 0)
+        rule.since_s = r->made_s - r->cost_ms / 1000 - 1;
+    struct err wrong = ERR_INIT;
+    AUTO(listing_free) struct listing *planned = NULL;
+    if (s->ops != NULL && s->ops->foresee != NULL)
+        planned = s->ops->foresee(s, &wrong);
+    if (wrong.code != ERR_NONE)
+        return err_copy(err, &wrong);
+    rule.planned = planned;
+    return epoch_times(s->st->b, &rule, layer, err);
+}
+
+/* made_s is when the layer was made. */
 static void take_result(struct step *s, const struct layer *layer, int64_t made_s)
 {
     struct state *state = &s->st->state;
@@ -88,32 +107,42 @@ static void take_result(struct step *s, const struct layer *layer, int64_t made_
     state_add_history(state, s->created_by, layer != NULL, made_s);
 }
 
-static void take_answer(struct step *s, const struct answer *a, enum step_answer how)
+static int take_answer(struct step *s, const struct answer *a, enum step_answer how,
+                       struct err *err)
 {
+    const struct layer *layer = a->layer;
     count_step(s->st->b, true);
-    take_result(s, a->layer, a->record.made_s);
+    if (set_times(s, &a->record, &layer, err) < 0)
+        return err->code;
+    take_result(s, layer, a->record.made_s);
     s->report->answer = how;
     s->report->cost_ms = a->record.cost_ms;
     mem_free(TAKE(s->report->why)); /* another build has made it meanwhile */
-}
-
-static int use_answer(struct step *s, const struct answer *a)
-{
-    take_answer(s, a, STEP_CACHED);
-    vertex_end(s->st->b->e, s->vertex, VERTEX_CACHED, NULL, 0);
     return 0;
 }
 
-static int keep(struct step *s, const struct layer *layer, int64_t cost_ms, int64_t *ret_made_s,
+/* Shows the vertex, whatever comes of it. */
+static int use_answer(struct step *s, const struct answer *a, struct err *err)
+{
+    struct engine *e = s->st->b->e;
+    int64_t started = clock_mono_ms();
+    if (take_answer(s, a, STEP_CACHED, err) < 0)
+        return vertex_close(e, s->vertex, err->code, started, err);
+    vertex_end(e, s->vertex, VERTEX_CACHED, NULL, 0);
+    return 0;
+}
+
+static int keep(struct step *s, const struct layer *layer, int64_t cost_ms, struct record *ret,
                 struct err *err)
 {
     struct build *b = s->st->b;
     struct record r = { .key = s->report->key, .has_layer = layer != NULL, .cost_ms = cost_ms };
     if (layer != NULL)
         r.layer = layer->diff_id;
-    r.made_s = *ret_made_s = clock_wall_s();
+    r.made_s = clock_wall_s();
     AUTO(mem_free) char *text = url_redact(s->i->text);
     snprintf(r.step, sizeof(r.step), "%s", text);
+    *ret = r;
     return answer_keep(b->store, &r, &s->fields, &s->output, err);
 }
 
@@ -121,14 +150,14 @@ static int keep(struct step *s, const struct layer *layer, int64_t cost_ms, int6
 static int take_made(struct step *s, const struct layer *layer, int64_t cost_ms, struct err *err)
 {
     struct build *b = s->st->b;
-    int64_t made_s;
-    if (keep(s, layer, cost_ms, &made_s, err) < 0)
+    struct record r;
+    if (keep(s, layer, cost_ms, &r, err) < 0 || set_times(s, &r, &layer, err) < 0)
         return err->code;
     s->report->answer = STEP_MADE;
     s->report->cost_ms = cost_ms;
     add_made(b, &s->report->key);
     count_step(b, false);
-    take_result(s, layer, made_s);
+    take_result(s, layer, r.made_s);
     return 0;
 }
 
@@ -195,7 +224,7 @@ static int make_once(struct step *s, bool *ret_known, struct err *err)
         return err->code;
     *ret_known = look_up(s, key, &a);
     if (*ret_known)
-        return use_answer(s, &a);
+        return use_answer(s, &a, err);
     if (cancel_check(b->e->cancel, err) < 0)
         return err->code;
     return make_and_keep(s, err);
@@ -262,7 +291,10 @@ static int settle_reused(struct step *s, struct answer *a, struct err *err)
         vertex_close(b->e, s->vertex, rc, started, err);
         return rc < 0 ? blame(b, s->i, s->vertex, err) : 0;
     }
-    take_answer(s, a, STEP_REUSED);
+    if (take_answer(s, a, STEP_REUSED, err) < 0) {
+        vertex_close(b->e, s->vertex, err->code, started, err);
+        return blame(b, s->i, s->vertex, err);
+    }
     vertex_end(b->e, s->vertex, VERTEX_REUSED, s->report->reused, 0);
     return 0;
 }
@@ -283,7 +315,7 @@ static int answer(struct step *s, struct err *err)
     if (known)
         docs_check_run(s);
     if (known)
-        return use_answer(s, &a);
+        return use_answer(s, &a, err) < 0 ? blame(b, s->i, s->vertex, err) : 0;
     if (s->ops != NULL && s->ops->reuse != NULL && s->ops->reuse(s, &a))
         return settle_reused(s, &a, err);
     why_missed(s);

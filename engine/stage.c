@@ -221,11 +221,15 @@ static int from_files(struct build_stage *st, struct err *err)
     from_scratch(st);
     AUTO(mem_free) char *created_by = str_printf("FROM %s # buildkit", st->base_context);
     int64_t made_s = f.made_s > 0 ? f.made_s : clock_wall_s();
+    const struct epoch_rule times = { .all = f.context != NULL };
     for (size_t i = 0; i < n; i++) {
-        state_add_layer(&st->state, layers[i], NULL);
+        const struct layer *l = layers[i];
+        if (st->b->epoch >= 0 && epoch_times(st->b, &times, &l, err) < 0)
+            return err->code;
+        state_add_layer(&st->state, l, NULL);
         state_add_history(&st->state, created_by, true, st->b->epoch >= 0 ? st->b->epoch : made_s);
         if (!st->b->is_plan)
-            build_pack(st, layers[i]);
+            build_pack(st, l);
     }
     return 0;
 }

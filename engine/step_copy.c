@@ -235,6 +235,14 @@ static bool is_local(const struct instr *i)
     return true;
 }
 
+/* Times of a checkout tell nothing; those of an archive, a server or an image are what they are. */
+static struct epoch_rule times_of(const struct copy *c)
+{
+    bool is_checkout =
+        is_local(c->i) && c->n_archives == 0 && (c->from.context != NULL || c->i->copy.files.n > 0);
+    return (struct epoch_rule){ .all = is_checkout, .dirs = true };
+}
+
 static const struct step_ops copy_ops = {
     .kind = "copy", .foresee = foresee_copy, .shown_path = shown_source, .is_docs = copy_is_docs
 };
@@ -268,7 +276,8 @@ int do_copy(struct build_stage *st, const struct instr *i, struct err *err)
                          .make = make_copy,
                          .arg = &c,
                          .ops = &copy_ops,
-                         .copies = is_local(i) };
+                         .copies = is_local(i),
+                         .times = times_of(&c) };
     size_t n_below = st->state.n_layers;
     int rc = step_do(&step, err);
     if (rc == 0)

@@ -399,7 +399,7 @@ static int run_observed(struct step *s, struct work *w, const struct strv *env,
 static int execute(struct step *s, const struct layer **ret, struct err *err)
 {
     int rc = run_prepared_as(s, run_observed, ret, err);
-    if (rc == 0)
+    if (rc == 0 && s->st->b->epoch < 0) /* else the image gets one with other times */
         build_pack(s->st, *ret);
     return rc;
 }
@@ -437,7 +437,8 @@ int do_run(struct build_stage *st, const struct instr *i, struct err *err)
                          .created_by = created_by.data,
                          .make = execute,
                          .arg = &r,
-                         .ops = &run_ops };
+                         .ops = &run_ops,
+                         .times = { .since_s = 1 } };
     size_t n_below = st->state.n_layers;
     int rc = step_do(&step, err);
     if (rc == 0)

@@ -82,6 +82,7 @@ int do_workdir(struct build_stage *st, const struct instr *i, struct err *err)
                          .created_by = created_by,
                          .make = make_dirs,
                          .arg = p,
-                         .ops = &workdir_ops };
+                         .ops = &workdir_ops,
+                         .times = { .all = true } };
     return step_do(&step, err);
 }
