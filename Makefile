@@ -157,11 +157,12 @@ demo:
 	$(Q)+$(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)SHALE=$(abspath $(OUT)/shale) examples/demo.sh
 
-## bench: time rebuilds, beside a bare walk and, when DOCKER_HOST names an engine, Docker, observed steps, and pulls (RUNS=7, FILES=2000, MANY=50000)
+## bench: time rebuilds, observed steps, pulls and deliveries, beside Docker when DOCKER_HOST, DOCKER_GRAPH and DOCKER_CTRD name engines (RUNS=7, FILES=2000, MANY=50000)
 bench: $(OUT)/shale $(OUT)/bench-tools/stat_walk
 	$(Q)SHALE=$(OUT)/shale STAT_WALK=$(OUT)/bench-tools/stat_walk tests/bench/rebuild.sh
 	$(Q)SHALE=$(OUT)/shale tests/bench/precise.sh
 	$(Q)SHALE=$(OUT)/shale tests/bench/pull.sh
+	$(Q)SHALE=$(OUT)/shale tests/bench/deliver.sh
 
 $(OUT)/bench-tools/%: tests/bench/%.c $(OUT)/flags
 	@mkdir -p $(@D)

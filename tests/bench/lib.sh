@@ -27,11 +27,15 @@ CMD ["cat", "installed"]
 END
 }
 
-make_base() {
+make_base_root() {
     local applet
     mkdir -p "$dir/root/bin"
     cp "$(command -v busybox)" "$dir/root/bin/busybox"
     for applet in sh ls cat wc; do ln -s busybox "$dir/root/bin/$applet"; done
+}
+
+make_base() {
+    make_base_root
     tar -C "$dir/root" -cf "$dir/base.tar" .
     "$SHALE" import "$dir/base.tar" "$name-base:1" >/dev/null
     [ -z "${DOCKER_HOST:-}" ] || $DOCKER import "$dir/base.tar" "$name-base:1" >/dev/null

@@ -146,14 +146,16 @@ END
     eq "1000000000 1100000001" "$(of a) $(of b)" "members of the archive"
 }
 
-t_with_an_epoch_times_are_left_alone() {
+t_with_an_epoch_there_is_one_time_for_all() {
     copied
     sources 1000000000
     SOURCE_DATE_EPOCH=900000000 build -t t
     printf B >ctx/src/b
     sources 1100000000
     SOURCE_DATE_EPOCH=900000000 build -t t
-    eq "1100000000 1100000000" "$(of a) $(of b)" "with SOURCE_DATE_EPOCH"
+    eq "900000000 900000000" "$(of a) $(of b)" "with SOURCE_DATE_EPOCH"
+    build -t t
+    eq "1100000000 1100000000" "$(of a) $(of b)" "without it, in the next build"
 }
 
 t_another_store_knows_nothing_of_it() {
