@@ -94,6 +94,17 @@ static void learn(struct loading *l, const struct inspected *seen)
         lacks_learn(&l->lacks, known->layers, known->n_layers);
 }
 
+/*
+ * One kind names an image by its manifest, the other by its configuration: an engine that knows an
+ * image by the digest that is remembered is still of the kind that it was. Newer engines tell.
+ */
+static bool shows_kind(const struct loading *l, const struct inspected *seen)
+{
+    bool is_remembered = l->memo.is_known && engine_memo_find(&l->memo, &seen->id) != NULL;
+    return (is_remembered && l->memo.is_containerd == l->is_containerd) ||
+           (seen->has_descriptor && l->is_containerd);
+}
+
 /* Whether the engine has an image of that name or id, which is learned from. *ret_same: it is ours,
  * and whole. An engine that does not answer is found out when something is sent. */
 static bool look_at(struct loading *l, const char *name, bool *ret_same)
@@ -105,7 +116,7 @@ static bool look_at(struct loading *l, const char *name, bool *ret_same)
     if (answer == NULL || inspected_parse(answer, &seen, &ignored) < 0)
         return false;
     *ret_same = digest_eq(&seen.id, &l->id) && seen.n_layers == l->lacks.n;
-    l->is_sure = l->is_sure || *ret_same || seen.has_descriptor == l->is_containerd;
+    l->is_sure = l->is_sure || *ret_same || shows_kind(l, &seen);
     learn(l, &seen);
     return true;
 }
