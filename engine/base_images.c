@@ -41,6 +41,28 @@ static struct base *base_of(struct build *b, const char *canonical, const struct
     return x;
 }
 
+static bool has_run(const struct build_stage *st)
+{
+    for (size_t k = 0; k < st->def->n_instrs; k++)
+        if (st->def->instrs[k]->kind == INSTR_RUN)
+            return true;
+    return false;
+}
+
+/* Whether a RUN of a stage that is needed stands on the image, so that its tree will be. */
+static bool is_run_on(const struct build *b, const char *name)
+{
+    for (size_t i = 0; i < b->df->n_stages; i++) {
+        const struct build_stage *root = &b->stages[i];
+        bool runs = root->needed && has_run(root);
+        while (root->base_stage >= 0)
+            root = &b->stages[root->base_stage];
+        if (runs && str_eq(root->base, name))
+            return true;
+    }
+    return false;
+}
+
 static void ask_base(struct build *b, const char *name, const char *canonical, const char *label,
                      const struct platform *platform, struct base *x)
 {
@@ -51,6 +73,7 @@ static void ask_base(struct build *b, const char *name, const char *canonical, c
                                     .pull = b->o->pull,
                                     .offline = b->o->offline,
                                     .is_plan = b->is_plan,
+                                    .is_run_on = is_run_on(b, name),
                                     .vertex = v,
                                     .caches = &b->o->cache_images };
     err_clear(&x->err);

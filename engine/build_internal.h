@@ -323,6 +323,7 @@ struct find_options {
     const struct platform *platform;
     bool pull, offline;
     bool is_plan;              /* nothing is fetched: what would have to be is ERR_UNDECIDED */
+    bool is_run_on;            /* a RUN stands on it: what is fetched is unpacked on the way */
     int vertex;                /* status goes here; 0: nowhere */
     const struct strv *caches; /* canonical names that may say what layers hold, or NULL */
 };

@@ -18,7 +18,7 @@ static int download(void *arg, struct sink *to, struct err *err)
 }
 
 static const struct layer *ingest(struct engine *e, struct registry *from, const struct diff_id *id,
-                                  const struct layer_place *where, struct err *err)
+                                  const struct layer_place *where, bool with_tree, struct err *err)
 {
     struct download d = { .from = from };
     d.what.id = where->blob.id;
@@ -26,7 +26,8 @@ static const struct layer *ingest(struct engine *e, struct registry *from, const
     AUTO(source_free) struct source *bytes = producer_source(download, &d, err);
     if (bytes == NULL)
         return NULL;
-    return layer_ingest(e->store, bytes, &where->blob.id, where->blob.size, id, err);
+    return (with_tree ? layer_ingest_tree : layer_ingest)(e->store, bytes, &where->blob.id,
+                                                          where->blob.size, id, err);
 }
 
 /* That it was there is a hint for later; it is no reason to fail. */
@@ -38,7 +39,8 @@ static void note_origin(struct engine *e, const struct layer_place *where)
 }
 
 const struct layer *fetch_layer(struct engine *e, struct registry *from, const struct diff_id *id,
-                                const struct layer_place *where, int vertex, struct err *err)
+                                const struct layer_place *where, bool with_tree, int vertex,
+                                struct err *err)
 {
     char shown[DIGEST_STR_LEN + 1];
     struct err miss = ERR_INIT;
@@ -50,10 +52,10 @@ const struct layer *fetch_layer(struct engine *e, struct registry *from, const s
         return l;
     digest_str(&where->blob.id.d, shown);
     vertex_status(e, vertex, shown, 0, where->blob.size, false);
-    l = ingest(e, from, id, where, err);
+    l = ingest(e, from, id, where, with_tree, err);
     if (l == NULL && err->code == ERR_CORRUPT && registry_has_mirrors(from)) {
         err_clear(err); /* a mirror's bytes, perhaps; it is not asked again */
-        l = ingest(e, from, id, where, err);
+        l = ingest(e, from, id, where, with_tree, err);
     }
     if (l == NULL) {
         err_wrap(err, "layer %s", shown);
@@ -91,7 +93,7 @@ const struct layer *fetch_absent_layer(void *arg, const struct diff_id *id,
         return NULL;
     int64_t started = clock_mono_ms();
     int v = vertex_begin(e, "[internal] fetch layers of %s", where->repository);
-    const struct layer *l = fetch_layer(e, from, id, where, v, err);
+    const struct layer *l = fetch_layer(e, from, id, where, false, v, err);
     vertex_close(e, v, l == NULL ? err->code : 0, started, err);
     return l;
 }

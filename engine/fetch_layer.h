@@ -12,9 +12,11 @@
 
 /* A repository ("docker.io/library/debian") to pull from, opened once an engine. Borrowed. */
 struct registry *engine_repository(struct engine *e, const char *repository, struct err *err);
-/* Shows its bytes as a status of the vertex (0: nowhere). */
+/* Shows its bytes as a status of the vertex (0: nowhere). with_tree: it will be run on, so that its
+ * tree is made on the way. */
 const struct layer *fetch_layer(struct engine *e, struct registry *from, const struct diff_id *id,
-                                const struct layer_place *where, int vertex, struct err *err);
+                                const struct layer_place *where, bool with_tree, int vertex,
+                                struct err *err);
 /* Brings here what of these layers is not, side by side. */
 int fetch_layers(struct engine *e, const struct layer *const *layers, size_t n, struct err *err);
 

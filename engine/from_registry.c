@@ -141,8 +141,8 @@ static int pull_layer(void *arg, struct err *err)
     struct pull *p = l->p;
     struct layer_place where;
     place_of(p, l->i, &where);
-    p->layers[l->i] =
-        fetch_layer(p->e, p->registry, &p->config.layers[l->i], &where, p->o->vertex, err);
+    p->layers[l->i] = fetch_layer(p->e, p->registry, &p->config.layers[l->i], &where,
+                                  p->o->is_run_on, p->o->vertex, err);
     return p->layers[l->i] == NULL ? err->code : 0;
 }
 

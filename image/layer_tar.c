@@ -11,7 +11,8 @@ struct lister {
     struct tar_reader *reader;
     struct hasher *hasher;
     char *chunk;
-    struct buf content; /* of the file, when it is to be carried */
+    const struct layer_tar_watch *watch; /* may be NULL */
+    struct buf content;                  /* of the file, when it is to be carried */
 };
 
 static int hash_file(struct lister *s, struct entry *e, struct err *err)
@@ -21,10 +22,14 @@ static int hash_file(struct lister *s, struct entry *e, struct err *err)
     buf_clear(&s->content);
     while ((n = tar_reader_read(s->reader, s->chunk, CHUNK, err)) > 0) {
         hasher_add(s->hasher, s->chunk, (size_t)n);
+        if (s->watch != NULL)
+            s->watch->bytes(s->watch->arg, s->chunk, (size_t)n);
         if (carried)
             buf_add(&s->content, s->chunk, (size_t)n);
     }
     hasher_end(s->hasher, &e->content);
+    if (s->watch != NULL)
+        s->watch->end(s->watch->arg, &e->content);
     if (carried)
         e->inline_data = buf_str(&s->content);
     return (int)n;
@@ -45,12 +50,18 @@ static int list_all(struct lister *s, struct listing_builder *ret, struct err *e
 
 int layer_tar_list(struct source *from, struct listing_builder *ret, struct err *err)
 {
+    return layer_tar_list_watched(from, NULL, ret, err);
+}
+
+int layer_tar_list_watched(struct source *from, const struct layer_tar_watch *watch,
+                           struct listing_builder *ret, struct err *err)
+{
     AUTO(tar_reader_free) struct tar_reader *reader = tar_reader_new(from, err);
     if (reader == NULL)
         return err->code;
     AUTO(hasher_free) struct hasher *hasher = hasher_new();
     AUTO(mem_free) char *chunk = mem_alloc(CHUNK);
-    struct lister s = { .reader = reader, .hasher = hasher, .chunk = chunk };
+    struct lister s = { .reader = reader, .hasher = hasher, .chunk = chunk, .watch = watch };
     int code = list_all(&s, ret, err);
     buf_release(&s.content);
     return code;

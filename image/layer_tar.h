@@ -52,6 +52,15 @@ ssize_t tar_reader_read(struct tar_reader *r, void *p, size_t n, struct err *err
  * got is ERR_CORRUPT, as is a member below a file. Fails as above.
  */
 int layer_tar_list(struct source *from, struct listing_builder *ret, struct err *err);
+/* Shown the bytes of each file as they pass, and what they were when they have: whatever the
+ * listing says of later. Empty files have no bytes. */
+struct layer_tar_watch {
+    void (*bytes)(void *arg, const void *p, size_t n);
+    void (*end)(void *arg, const struct digest *content);
+    void *arg;
+};
+int layer_tar_list_watched(struct source *from, const struct layer_tar_watch *watch,
+                           struct listing_builder *ret, struct err *err);
 
 /*
  * Writing. The same entries in the same order always give the same bytes:

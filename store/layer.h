@@ -48,6 +48,12 @@ const struct layer *layer_ingest(struct store *s, struct source *from,
                                  const struct blob_id *want_blob, uint64_t want_size,
                                  const struct diff_id *want_diff, struct err *err);
 
+/* The same where layer_tree will be asked for next: the tree is made of the files as they pass.
+ * Where that cannot be done the tree is missing, and nothing else. */
+const struct layer *layer_ingest_tree(struct store *s, struct source *from,
+                                      const struct blob_id *want_blob, uint64_t want_size,
+                                      const struct diff_id *want_diff, struct err *err);
+
 /*
  * A layer of files that are somewhere else (COPY): writes tar and zstd blob in one pass.
  * The builder's file entries must have size and content; open gives the bytes (layer_tar_write).

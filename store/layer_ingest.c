@@ -2,6 +2,7 @@
 #include "store/layer_internal.h"
 
 #include "store/feed.h"
+#include "store/loose.h"
 
 /*
  *   from ─▶ raw (digest, blob) ─▶ decompress ─▶ tar (diff id, or zstd blob) ═▶ listing
@@ -121,18 +122,48 @@ static int check(const struct ingest *g, const struct blob_id *want_blob, uint64
     return 0;
 }
 
-const struct layer *layer_ingest(struct store *s, struct source *from,
-                                 const struct blob_id *want_blob, uint64_t want_size,
-                                 const struct diff_id *want_diff, struct err *err)
+/* files may be NULL: nobody wants them. */
+static int list_files(struct ingest *g, struct loose *files, struct listing_builder *b,
+                      struct err *err)
+{
+    if (files == NULL)
+        return layer_tar_list(g->chain, b, err);
+    struct layer_tar_watch watch = loose_watch(files);
+    return layer_tar_list_watched(g->chain, &watch, b, err);
+}
+
+static const struct layer *ingest(struct store *s, struct source *from,
+                                  const struct blob_id *want_blob, uint64_t want_size,
+                                  const struct diff_id *want_diff, struct loose *files,
+                                  struct err *err)
 {
     AUTO(ingest_release) struct ingest g = { .store = s, .from = from };
     AUTO(listing_builder_free) struct listing_builder *b = listing_builder_new();
 
-    if (open_chain(&g, want_size, err) < 0 || layer_tar_list(g.chain, b, err) < 0 ||
+    if (open_chain(&g, want_size, err) < 0 || list_files(&g, files, b, err) < 0 ||
         drain_all(&g, err) < 0 || check(&g, want_blob, want_size, want_diff, err) < 0)
         return NULL;
     if (new_layer_list(s, b, &g.made, err) < 0)
         return NULL;
     g.made.want = is_kept(g.input) ? want_blob : NULL;
     return new_layer_publish(s, &g.made, err);
+}
+
+const struct layer *layer_ingest(struct store *s, struct source *from,
+                                 const struct blob_id *want_blob, uint64_t want_size,
+                                 const struct diff_id *want_diff, struct err *err)
+{
+    return ingest(s, from, want_blob, want_size, want_diff, NULL, err);
+}
+
+const struct layer *layer_ingest_tree(struct store *s, struct source *from,
+                                      const struct blob_id *want_blob, uint64_t want_size,
+                                      const struct diff_id *want_diff, struct err *err)
+{
+    AUTO(loose_free) struct loose *files = loose_new(s);
+    const struct layer *l = ingest(s, from, want_blob, want_size, want_diff, files, err);
+
+    if (l != NULL && files != NULL)
+        tree_from_loose(s, l, files);
+    return l;
 }

@@ -87,6 +87,9 @@ int tree_sync(struct store *s, struct err *err);
  * claim. */
 void tree_drop(struct store *s, const struct diff_id *id, const struct stat *bad);
 int tree_open(struct store *s, const struct diff_id *id, struct err *err);
+/* The tree of a layer whose files are there. Where that fails layer_tree makes it from the blob. */
+struct loose;
+void tree_from_loose(struct store *s, const struct layer *l, struct loose *files);
 /* A file of the tree root, for reading; ERR_NOT_FOUND, or ERR_CORRUPT: it is not as e says. */
 int tree_open_file(int root, const struct entry *e, struct err *err);
 /* A layer_content_fn over the fd of a tree (arg: int *). */

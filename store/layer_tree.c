@@ -247,11 +247,25 @@ static int unpack_into(struct store *s, struct work *w, const struct layer *l,
     return tree_remove(work_dirfd(w), aside, err);
 }
 
-static int unpack_from(struct store *s, const struct layer *l, const struct layer_blob *b,
-                       struct err *err)
+/* dir holds the tree when r is 0; else what was made of it goes. */
+static int keep_tree(struct store *s, struct work *w, const struct layer *l, const char *dir, int r,
+                     struct err *err)
 {
     struct tree_row row = { .store = s, .layer = l };
     struct err ignored = ERR_INIT;
+
+    if (r == 0)
+        r = tree_place(s, &l->diff_id, work_dirfd(w), dir, false, err);
+    if (r == 0)
+        return db_write(s->db, false, put_tree_row, &row, err);
+    if (tree_remove(work_dirfd(w), dir, &ignored) < 0)
+        log_debug("store", "%s", ignored.msg);
+    return r;
+}
+
+static int unpack_from(struct store *s, const struct layer *l, const struct layer_blob *b,
+                       struct err *err)
+{
     struct work *w = store_scratch(s, err);
 
     if (w == NULL)
@@ -259,13 +273,7 @@ static int unpack_from(struct store *s, const struct layer *l, const struct laye
     AUTO(mem_free) char *dir = work_subdir(w, "tree", err);
     if (dir == NULL)
         return err->code;
-    int r = unpack_into(s, w, l, b, dir, err);
-    if (r == 0)
-        r = tree_place(s, &l->diff_id, work_dirfd(w), dir, false, err);
-    if (r == 0)
-        return db_write(s->db, false, put_tree_row, &row, err);
-    if (tree_remove(work_dirfd(w), dir, &ignored) < 0)
-        log_debug("store", "%s", ignored.msg);
+    int r = keep_tree(s, w, l, dir, unpack_into(s, w, l, b, dir, err), err);
     if (r == ERR_CORRUPT)
         layer_blob_distrust(s, &l->diff_id, b);
     return r;
@@ -287,6 +295,33 @@ static int make_tree(struct store *s, const struct layer *l, struct err *err)
         r = unpack_from(s, l, &blobs.v[0], err);
     }
     return r;
+}
+
+/* With the claim. */
+static int make_from_loose(struct store *s, const struct layer *l, struct loose *files,
+                           struct err *err)
+{
+    struct work *w = store_scratch(s, err);
+
+    if (w == NULL)
+        return err->code;
+    AUTO(mem_free) char *dir = work_subdir(w, "tree", err);
+    AUTO(fd_close) int root = dir ? dir_open(work_dirfd(w), dir, err) : -1;
+    if (root < 0)
+        return err->code;
+    return keep_tree(s, w, l, dir, unpack_loose(root, l->listing, files, err), err);
+}
+
+void tree_from_loose(struct store *s, const struct layer *l, struct loose *files)
+{
+    struct err err = ERR_INIT;
+    AUTO(fd_close) int claim = store_claim(s, CLAIM_TREE, &l->diff_id.d, &err);
+    int r = claim < 0 ? claim : tree_find(s, &l->diff_id, &err);
+
+    if (r == 0)
+        r = make_from_loose(s, l, files, &err);
+    if (r < 0)
+        log_debug("store", "layer %s is not unpacked yet: %s", DIGEST_S(&l->diff_id.d), err.msg);
 }
 
 static int have_tree(struct store *s, const struct layer *l, struct err *err)

@@ -480,20 +480,67 @@ static int finish_dirs(struct unpack *u, struct err *err)
     return 0;
 }
 
+/* Second pass where the bytes are there: a file that is whole only needs its place. */
+static int place_loose(struct unpack *u, struct loose *files, size_t i, const struct entry *e,
+                       struct err *err)
+{
+    const char *leaf;
+    int dir = parent_of(u, e->path, &leaf, err);
+
+    if (dir < 0)
+        return dir;
+    AUTO(fd_close)
+    int fd = e->size > 0
+                 ? loose_place(files, &e->content, dir, leaf, err)
+                 : openat(dir, leaf, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return e->size > 0 ? err->code : refused(e, errno, "make file", err);
+    return done(u, i, e, fd, err);
+}
+
+static int place_all_loose(struct unpack *u, struct loose *files, struct err *err)
+{
+    struct entry e;
+
+    for (size_t i = 0; i < listing_len(u->listing); i++) {
+        listing_at(u->listing, i, &e);
+        if (e.type == ENTRY_FILE && e.hardlink == NULL && place_loose(u, files, i, &e, err) < 0)
+            return err->code;
+    }
+    return 0;
+}
+
+/* From tar, or from files when that is NULL. */
+static int unpack(struct unpack *u, struct source *tar, struct loose *files, struct err *err)
+{
+    u->is_made = mem_calloc(listing_len(u->listing) + 1, sizeof(*u->is_made));
+    if (userns_read(&u->ns, err) < 0)
+        return err->code;
+    if (fchmod(u->root, 0755) < 0)
+        return err_sys(err, errno, "cannot unpack a layer");
+    if (make_skeleton(u, err) < 0)
+        return err->code;
+    int r = tar != NULL ? unpack_files(u, tar, err) : place_all_loose(u, files, err);
+    if (r < 0 || check_missing(u, err) < 0 || make_hard_links(u, err) < 0)
+        return err->code;
+    return finish_dirs(u, err);
+}
+
 int unpack_layer(int root, int scratch, const struct listing *l, struct source *tar,
                  struct err *err)
 {
     AUTO(unpack_release)
     struct unpack u = { .root = root, .scratch = scratch, .listing = l, .parent_fd = -1 };
 
-    u.is_made = mem_calloc(listing_len(l) + 1, sizeof(*u.is_made));
     u.hasher = hasher_new();
     u.chunk = mem_alloc(CHUNK);
-    if (userns_read(&u.ns, err) < 0)
-        return err->code;
-    if (fchmod(root, 0755) < 0)
-        return err_sys(err, errno, "cannot unpack a layer");
-    if (make_skeleton(&u, err) < 0 || unpack_files(&u, tar, err) < 0 || check_missing(&u, err) < 0)
-        return err->code;
-    return make_hard_links(&u, err) < 0 ? err->code : finish_dirs(&u, err);
+    return unpack(&u, tar, NULL, err);
+}
+
+int unpack_loose(int root, const struct listing *l, struct loose *files, struct err *err)
+{
+    AUTO(unpack_release)
+    struct unpack u = { .root = root, .scratch = -1, .listing = l, .parent_fd = -1 };
+
+    return unpack(&u, NULL, files, err);
 }

@@ -19,6 +19,7 @@
 
 #include "base/stream.h"
 #include "image/listing.h"
+#include "store/loose.h"
 
 /*
  * root: fd of an empty directory; scratch: of another one on the same file
@@ -28,5 +29,7 @@
  */
 int unpack_layer(int root, int scratch, const struct listing *l, struct source *tar,
                  struct err *err);
+/* The same with the bytes of files that are there already. Some may be missing: ERR_NOT_FOUND. */
+int unpack_loose(int root, const struct listing *l, struct loose *files, struct err *err);
 
 #endif
