@@ -84,39 +84,62 @@ struct registry *engine_repository(struct engine *e, const char *repository, str
     return r;
 }
 
-const struct layer *fetch_absent_layer(void *arg, const struct diff_id *id,
-                                       const struct layer_place *where, struct err *err)
+static const struct layer *fetch_absent(struct engine *e, const struct diff_id *id,
+                                        const struct layer_place *where, bool with_tree,
+                                        struct err *err)
 {
-    struct engine *e = arg;
     struct registry *from = engine_repository(e, where->repository, err);
     if (from == NULL)
         return NULL;
     int64_t started = clock_mono_ms();
     int v = vertex_begin(e, "[internal] fetch layers of %s", where->repository);
-    const struct layer *l = fetch_layer(e, from, id, where, false, v, err);
+    const struct layer *l = fetch_layer(e, from, id, where, with_tree, v, err);
     vertex_close(e, v, l == NULL ? err->code : 0, started, err);
     return l;
+}
+
+const struct layer *fetch_absent_layer(void *arg, const struct diff_id *id,
+                                       const struct layer_place *where, struct err *err)
+{
+    return fetch_absent(arg, id, where, false, err);
 }
 
 struct fetching {
     struct engine *e;
     const struct layer *layer;
+    bool with_tree;
 };
 
 static int fetch_one(void *arg, struct err *err)
 {
     struct fetching *f = arg;
+    const struct layer *l = f->layer;
+    if (f->with_tree && fetch_absent(f->e, &l->diff_id, layer_place(l), true, err) == NULL)
+        return err->code;
+    /* Finds what is here, and holds it against the listing that was taken for it. */
     return layer_whole(f->e->store, f->layer, err) == NULL ? err->code : 0;
 }
 
-int fetch_layers(struct engine *e, const struct layer *const *layers, size_t n, struct err *err)
+static int fetch_all(struct engine *e, const struct layer *const *layers, size_t n, bool with_tree,
+                     struct err *err)
 {
     AUTO(mem_free) struct fetching *jobs = mem_calloc(n + 1, sizeof(*jobs));
     AUTO(group_free) struct group *g = group_new(e->pool);
     for (size_t i = 0; i < n; i++) {
-        jobs[i] = (struct fetching){ .e = e, .layer = layers[i] };
+        jobs[i] = (struct fetching){ .e = e, .layer = layers[i], .with_tree = with_tree };
         if (layer_is_away(layers[i]))
             group_run(g, fetch_one, &jobs[i]);
     }
     return group_wait(g, err);
+}
+
+int fetch_layers(struct engine *e, const struct layer *const *layers, size_t n, struct err *err)
+{
+    return fetch_all(e, layers, n, false, err);
+}
+
+int fetch_layers_to_run_on(struct engine *e, const struct layer *const *layers, size_t n,
+                           struct err *err)
+{
+    return fetch_all(e, layers, n, true, err);
 }

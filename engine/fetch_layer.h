@@ -19,6 +19,9 @@ const struct layer *fetch_layer(struct engine *e, struct registry *from, const s
                                 struct err *err);
 /* Brings here what of these layers is not, side by side. */
 int fetch_layers(struct engine *e, const struct layer *const *layers, size_t n, struct err *err);
+/* The same, with trees: a RUN is next. */
+int fetch_layers_to_run_on(struct engine *e, const struct layer *const *layers, size_t n,
+                           struct err *err);
 
 /* engine.c: the store's way to the bytes of layers that are away. arg: struct engine. */
 const struct layer *fetch_absent_layer(void *arg, const struct diff_id *id,

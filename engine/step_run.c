@@ -326,7 +326,7 @@ int run_command(struct step *s, struct work *w, const struct strv *env, struct o
     };
     AUTO(exec_result_release) struct exec_result result = { 0 };
     struct err lost = ERR_INIT;
-    if (fetch_layers(b->e, state->layers, state->n_layers, err) < 0 ||
+    if (fetch_layers_to_run_on(b->e, state->layers, state->n_layers, err) < 0 ||
         exec_run(b->store, w, &spec, &result, err) < 0)
         return err->code;
     r->was_discarded = o != NULL && observer_check(o, &lost) == ERR_IO;

@@ -320,6 +320,8 @@ void tree_from_loose(struct store *s, const struct layer *l, struct loose *files
 
     if (r == 0)
         r = make_from_loose(s, l, files, &err);
+    if (r == 0)
+        log_debug("store", "layer %s was unpacked as it came", DIGEST_S(&l->diff_id.d));
     if (r < 0)
         log_debug("store", "layer %s is not unpacked yet: %s", DIGEST_S(&l->diff_id.d), err.msg);
 }

@@ -86,8 +86,10 @@ with_copy() { build_in "copy.$tag"; }
 pull_graph() { DOCKER_HOST=$DOCKER_GRAPH $DOCKER pull "localhost:$port/base:$tag"; }
 pull_ctrd() { DOCKER_HOST=$DOCKER_CTRD $DOCKER pull "localhost:$port/base:$tag"; }
 
+# The stores stay until the end: ext4 takes its time to make files where many were removed a moment ago.
 forget() {
-    rm -rf "$dir/cold"
+    mkdir -p "$dir/old"
+    [ ! -e "$dir/cold" ] || mv "$dir/cold" "$(mktemp -d "$dir/old/XXXXXX")"
     for host in ${DOCKER_GRAPH:-} ${DOCKER_CTRD:-}; do
         DOCKER_HOST=$host $DOCKER image rm -f "localhost:$port/base:$tag" >/dev/null 2>&1 || :
     done

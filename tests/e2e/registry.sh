@@ -116,3 +116,43 @@ t_layers_are_shared_between_images_and_with_what_was_built() {
     build -t t
     eq app "$(inside cat /copied)"
 }
+
+unpacked_as_they_came() { # how many layers
+    grep -c 'was unpacked as it came' log || :
+}
+
+t_a_base_is_unpacked_as_it_comes_when_a_run_stands_on_it() {
+    start_registry
+    push app gzip
+    export SHALE_LOG=debug
+    forget
+    printf 'FROM %s/app:1\nCOPY Dockerfile /\n' "$REGISTRY" | dockerfile
+    build -t t
+    eq 0 "$(unpacked_as_they_came)"
+    [ -z "$(ls "$SHALE_ROOT/trees")" ] || fail "a base below a COPY was unpacked"
+    forget
+    printf 'FROM %s/app:1 AS below\nCOPY Dockerfile /\nFROM below\nRUN cat /pushed > /seen && ls /opt/full > /left\n' "$REGISTRY" | dockerfile
+    build -t t
+    eq 2 "$(unpacked_as_they_came)"
+    eq app "$(inside cat /seen)"
+    eq two "$(inside cat /left)"
+}
+
+t_a_base_whose_bytes_were_away_is_unpacked_as_it_comes() {
+    start_registry
+    push app gzip
+    forget
+    printf 'FROM %s/app:1\nRUN cat /pushed > /seen\n' "$REGISTRY" | dockerfile
+    build -t t
+    # Listings, documents and layers that were made here stay; what was pulled goes, with the trees.
+    local blob
+    rm -rf "$SHALE_ROOT"/trees/*
+    skopeo --insecure-policy inspect --tls-verify=false "docker://$REGISTRY/app:1" | jq -r '.Layers[]' | while read -r blob; do
+        blob=${blob#sha256:}
+        rm "$SHALE_ROOT/blobs/sha256/${blob:0:2}/$blob"
+    done
+    printf 'FROM %s/app:1\nRUN cat /pushed > /seen2\n' "$REGISTRY" | dockerfile
+    SHALE_LOG=debug build -t t
+    eq 2 "$(unpacked_as_they_came)"
+    eq app "$(inside cat /seen2)"
+}
