@@ -4,8 +4,7 @@
 #include <poll.h>
 #include <string.h>
 
-#define AT_ONCE 5         /* uploads, as Docker's max-concurrent-uploads */
-#define LAST_WORD_MS 1500 /* to tell the registry that an upload is given up */
+#define AT_ONCE 5 /* uploads, as Docker's max-concurrent-uploads */
 
 /* Ending. */
 
@@ -18,21 +17,16 @@ int pusher_check(struct pusher *p, struct err *err)
     return 0;
 }
 
-/*
- * Uploads end by themselves when they are to end (pusher_check), and close their sessions at the
- * registry, for which connections must live a little longer than the build. One that hangs is cut.
- */
+/* Cuts what is under way when the engine is cancelled or the pusher ends; sessions at the registry
+ * are closed all the same (registry_push_blob). */
 static void *guard(void *arg)
 {
     struct pusher *p = arg;
-    struct pollfd end = { .fd = cancel_fd(p->ended), .events = POLLIN };
-    struct pollfd any[] = { end,
-                            { .fd = cancel_fd(p->e->cancel), .events = POLLIN },
+    struct pollfd any[] = { { .fd = cancel_fd(p->e->cancel), .events = POLLIN },
                             { .fd = cancel_fd(p->stop), .events = POLLIN } };
     while (poll(any, ARRAY_LEN(any), -1) <= 0)
         ;
-    if (poll(&end, 1, LAST_WORD_MS) <= 0)
-        cancel_set(p->hang_up, 0);
+    cancel_set(p->hang_up, 0);
     return NULL;
 }
 
@@ -52,7 +46,6 @@ void pusher_free(struct pusher *p)
     group_free(p->packing);
     group_free(p->sending);
     group_free(p->finishing);
-    cancel_set(p->ended, 0);
     if (p->has_guard)
         pthread_join(p->guard, NULL);
     pool_free(p->pool);
@@ -64,7 +57,6 @@ void pusher_free(struct pusher *p)
     registry_config_free(p->own_config);
     cancel_free(p->stop);
     cancel_free(p->hang_up);
-    cancel_free(p->ended);
     pthread_mutex_destroy(&p->lock);
     mem_free(p);
 }
@@ -138,8 +130,7 @@ static struct pusher *pusher_new(struct engine *e, const struct doc_options *o)
                           .packing = group_new(e->pool),
                           .parcels = map_new(parcel_free),
                           .stop = cancel_new(),
-                          .hang_up = cancel_new(),
-                          .ended = cancel_new() };
+                          .hang_up = cancel_new() };
     if (o->compression != NULL) {
         p->compression = *o->compression;
         p->options.compression = &p->compression;
@@ -226,6 +217,11 @@ static void send_image(struct pusher *p, const struct image_doc *d)
               parcel_of(p, &d->config_id, d->config_text.len, NULL, &d->config_text));
 }
 
+static struct parcel *parcel_of_text(struct pusher *p, const struct extra_doc *d)
+{
+    return parcel_of(p, &d->what.id, d->what.size, NULL, &d->text);
+}
+
 static int send_blobs(struct pusher *p, const struct image_docs *docs, struct err *err)
 {
     vertex_status(p->e, p->vertex, PUSHING_LAYERS, p->n_sent, 0, false);
@@ -233,9 +229,7 @@ static int send_blobs(struct pusher *p, const struct image_docs *docs, struct er
         send_image(p, &docs->images[i]);
     for (size_t i = 0; i < docs->n_extra; i++)
         if (!docs->extra[i].is_manifest)
-            group_run(p->finishing, pusher_send_now,
-                      parcel_of(p, &docs->extra[i].what.id, docs->extra[i].what.size, NULL,
-                                &docs->extra[i].text));
+            group_run(p->finishing, pusher_send_now, parcel_of_text(p, &docs->extra[i]));
     if (group_wait(p->finishing, err) < 0)
         return err->code;
     vertex_status(p->e, p->vertex, PUSHING_LAYERS, p->n_sent, 0, true);

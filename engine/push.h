@@ -15,7 +15,7 @@
 
 struct pusher;
 /*
- * Stops what is under way: uploads break off and the registry is told, for which it has a moment.
+ * Stops what is under way: uploads break off, and the registry is told so.
  * So it is when the engine is cancelled.
  */
 void pusher_free(struct pusher *p);

@@ -54,7 +54,6 @@ struct pusher {
     _Atomic uint64_t n_sent; /* bytes, those that were sent again counted again */
     struct cancel *stop;     /* the pusher ends */
     struct cancel *hang_up;  /* http's: connections are cut */
-    struct cancel *ended;    /* nothing is under way any more */
     pthread_t guard;
     bool has_guard;
 };

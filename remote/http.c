@@ -216,12 +216,13 @@ static int run_hop(struct http *h, struct http_hop *hop, struct err *err)
     int64_t start = clock_mono_ms();
     AUTO(mem_free)
     char *origin = hop->q->unix_socket ? str_dup(hop->q->unix_socket) : url_host_port(hop->url);
-    if (cancel_check(h->cancel, err) < 0)
+    struct cancel *cancel = hop->q->despite_cancel ? NULL : h->cancel;
+    if (cancel_check(cancel, err) < 0)
         return err->code;
     struct http_slot *slot = slot_take(h, origin, err);
     if (slot == NULL)
         return err->code;
-    int bad = http_hop_run(hop, slot, h->cancel, err);
+    int bad = http_hop_run(hop, slot, cancel, err);
     slot_give(h, slot, origin);
     if (log_level() >= LOG_DEBUG) {
         AUTO(mem_free) char *shown = url_show(hop->url);

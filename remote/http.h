@@ -80,7 +80,8 @@ struct http_request {
      * to. NULL: not asked. What a proxy connects to is judged by the URL alone.
      */
     bool (*is_inside)(const char *ip);
-    bool from_outside; /* an outside server named this URL: what a redirect may not, it may not */
+    bool despite_cancel; /* a last word, with a short total_timeout_s: cancel does not end it */
+    bool from_outside;   /* an outside server named this URL: what a redirect may not, it may not */
 };
 
 struct http_response {

@@ -12,6 +12,7 @@
     300 /* storage that puts a large blob together says nothing for minutes \
          */
 #define GIVE_UP_TIMEOUT_S 10
+#define LAST_WORD_S 2 /* the same, when somebody waits for us to end */
 #define CHUNK_MAX (16u << 20)
 #define CHUNK_MIN (256u << 10)
 #define SKIP_SIZE (64u << 10)
@@ -269,7 +270,8 @@ static void session_forget(struct upload *u)
     u->is_unsure = false;
 }
 
-/* Tells the registry that nothing more comes. It would find out some day itself. */
+/* Tells the registry that nothing more comes, also when we are to end. It would find out some day
+ * itself. */
 static void session_give_up(struct upload *u)
 {
     struct err ignored = ERR_INIT;
@@ -278,7 +280,10 @@ static void session_give_up(struct upload *u)
         struct http_request q = { .method = "DELETE",
                                   .url = u->session,
                                   .connect_timeout_s = GIVE_UP_TIMEOUT_S,
-                                  .total_timeout_s = GIVE_UP_TIMEOUT_S };
+                                  .total_timeout_s = GIVE_UP_TIMEOUT_S,
+                                  .despite_cancel = true };
+        if (cancel_is_set(http_cancel(u->r->http)))
+            q.connect_timeout_s = q.total_timeout_s = LAST_WORD_S;
         registry_ask(u->r, &q, &p, &ignored);
     }
     session_forget(u);
