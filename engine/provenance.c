@@ -2,7 +2,10 @@
 
 #include "base/base64.h"
 #include "engine/base_images.h"
+#include "engine/context_named.h"
 #include "engine/contexts.h"
+#include "engine/fetch.h"
+#include "remote/url.h"
 #include <string.h>
 #include <sys/random.h>
 
@@ -86,6 +89,22 @@ static void add_pairs(struct strv *to, const char *prefix, const struct strv *pa
         strv_addf(to, "%s%s", prefix, pairs->v[i]);
 }
 
+/* Named contexts; of those on this machine the name alone. */
+static void add_contexts(struct strv *to, const struct strv *contexts)
+{
+    for (size_t i = 0; i < contexts->n; i++) {
+        const char *pair = contexts->v[i], *value = strchr(pair, '=') + 1;
+        int n = (int)(value - pair - 1);
+        AUTO(mem_free) char *shown = context_is_remote(value) ? url_redact(value) : NULL;
+        if (shown == NULL && (str_starts(value, "docker-image://") || str_starts(value, "target:")))
+            shown = str_dup(value);
+        if (shown != NULL)
+            strv_addf(to, "context:%.*s=%s", n, pair, shown);
+        else
+            strv_addf(to, "context:%.*s=local:%.*s", n, pair, n, pair);
+    }
+}
+
 /* What the command line said, or NULL. With mode=min: no values that may be anything. */
 static json_t *arguments(const struct build *b)
 {
@@ -95,6 +114,7 @@ static json_t *arguments(const struct build *b)
         add_pairs(&list, "build-arg:", &o->build_args);
         add_pairs(&list, "label:", &o->labels);
     }
+    add_contexts(&list, &o->contexts);
     if (o->target != NULL)
         strv_addf(&list, "target=%s", o->target);
     if (o->no_cache)
@@ -144,7 +164,11 @@ static json_t *config_source(const struct build *b, const char *entry)
     json_t *ret = json_object();
     const char *digest = b->context_uri ? map_get(b->materials, b->context_uri) : NULL;
     if (digest != NULL) {
-        json_object_set_new(ret, "uri", json_from_str(b->context_uri));
+        /* of a repository with the directory in it, which is not in the material's name */
+        AUTO(mem_free)
+        char *uri =
+            fetch_is_git(b->o->context) ? url_redact(b->o->context) : str_dup(b->context_uri);
+        json_object_set_new(ret, "uri", json_from_str(uri));
         json_object_set_new(ret, "digest", digest_object(digest));
     }
     json_object_set_new(ret, entry, json_from_str(dockerfile_name(b)));

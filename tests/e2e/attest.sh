@@ -120,3 +120,45 @@ t_an_sbom_that_is_not_made_is_said() {
     build --sbom=true
     has log "no SBOM is made"
 }
+
+# A server of the files in www: sets URL.
+start_server() {
+    needs python3
+    coproc SERVER { exec python3 "$PROJECT/tests/e2e/lib/fileserver.py" "$W/www" "$W/requests"; }
+    # shellcheck disable=SC2153 # the coprocess sets it
+    server_pid=$SERVER_PID
+    trap 'kill $server_pid 2>/dev/null || :' EXIT
+    # shellcheck disable=SC2154
+    read -r PORT <&"${SERVER[0]}" || fail "the server does not start"
+    URL=http://127.0.0.1:$PORT
+}
+
+t_what_comes_from_elsewhere_is_a_material() {
+    needs git
+    mkdir -p www repo/sub named
+    : >requests
+    echo remote >www/file
+    echo named >named/n
+    start_server
+    printf 'FROM base:1\nADD %s/file?token=hidden /file\nCOPY --from=one n /\nCOPY own /\n' "$URL" >repo/sub/Dockerfile
+    echo own >repo/sub/own
+    (cd repo && git init -q -b main && git add -A && git -c user.name=a -c user.email=a@b commit -qm 1) || fail "git"
+    git clone -q --bare repo www/repo.git
+    git -C www/repo.git update-server-info
+    rm -rf oci
+    "$SHALE" build --load=false --progress=plain --provenance=mode=min -o type=oci,dest=oci.tar --build-context one=named \
+        "$URL/repo.git#main:sub" 2>log || { cat log; fail "build"; }
+    mkdir oci
+    tar -C oci -xf oci.tar
+    local commit
+    commit=$(git -C repo rev-parse HEAD)
+    eq "{\"uri\":\"$URL/repo.git#main:sub\",\"digest\":{\"sha1\":\"$commit\"},\"path\":\"Dockerfile\"}" \
+        "$(statement .predicate.buildDefinition.externalParameters.configSource)"
+    eq "$commit" "$(statement ".predicate.buildDefinition.resolvedDependencies[] | select(.uri == \"$URL/repo.git#main\").digest.sha1")"
+    eq "$(sha256sum www/file | cut -d' ' -f1)" \
+        "$(statement ".predicate.buildDefinition.resolvedDependencies[] | select(.uri == \"$URL/file\").digest.sha256")"
+    eq local:one "$(statement '.predicate.buildDefinition.externalParameters.request.args["context:one"]')"
+    statement . >statement.json
+    hasnt statement.json hidden
+    hasnt statement.json "$W"
+}
