@@ -166,7 +166,6 @@ static const struct attribute {
     { "oci-mediatypes", FLAG(oci_types) },
     { "oci-artifact", FLAG(docs.artifact_attestations) },
     { "attestation-inline", FLAG(inline_attestations) },
-    { "rewrite-timestamp", FLAG(rewrite_timestamp) },
     { "push", FLAG(push) },
     { "push-by-digest", FLAG(by_digest) },
     { "registry.insecure", FLAG(insecure) },
@@ -174,6 +173,7 @@ static const struct attribute {
     { "tar", FLAG(is_tar) },
 #undef FLAG
     { "prefer-nondist-layers", .is_bool = true },
+    { "rewrite-timestamp", .is_bool = true }, /* with an epoch layers have its time anyway */
     { "unpack", .is_bool = true },
     { "store", .is_bool = true },
     { .name = "dangling-name-prefix" },
@@ -241,9 +241,6 @@ static int check_times(const struct output_options *x, const struct build_option
         return err_set(err, ERR_UNSUPPORTED,
                        "source-date-epoch of an output is not supported by this version of shale: "
                        "set SOURCE_DATE_EPOCH for the build");
-    if (x->rewrite_timestamp && epoch != NULL)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "rewrite-timestamp is not supported by this version of shale");
     return 0;
 }
 

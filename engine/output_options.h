@@ -21,7 +21,6 @@ struct output_options {
     bool oci_types, push, by_digest, insecure, name_canonical, inline_attestations;
     bool is_tar; /* tar=false: a directory */
     char *epoch; /* source-date-epoch, or NULL */
-    bool rewrite_timestamp;
 };
 void output_options_init(struct output_options *x);
 void output_options_release(struct output_options *x);

@@ -162,3 +162,23 @@ t_what_comes_from_elsewhere_is_a_material() {
     hasnt statement.json hidden
     hasnt statement.json "$W"
 }
+
+t_an_attestation_is_pushed_with_its_image() {
+    start_registry
+    app
+    build --provenance=true --annotation index:i=3 --metadata-file md.json --iidfile id -t "$REGISTRY/app:1" \
+        -o type=registry
+    local manifest
+    skopeo --insecure-policy inspect --raw --tls-verify=false "docker://$REGISTRY/app:1" >index.json
+    eq '["attestation-manifest"]' "$(jq -c '[.manifests[].annotations["vnd.docker.reference.type"] | select(. != null)]' index.json)"
+    eq 3 "$(jq -r .annotations.i index.json)"
+    eq "sha256:$(sha256sum index.json | cut -d' ' -f1)" "$(cat id)"
+    eq "$(cat id)" "$(jq -r '."containerimage.digest"' md.json)"
+    manifest=$(jq -r '.manifests[1].digest' index.json)
+    skopeo --insecure-policy inspect --raw --tls-verify=false "docker://$REGISTRY/app@$manifest" >attestation.json
+    eq application/vnd.in-toto+json "$(jq -r '.layers[0].mediaType' attestation.json)"
+    skopeo --insecure-policy copy -q --all --src-tls-verify=false "docker://$REGISTRY/app:1" dir:all
+    export SHALE_ROOT=$W/another
+    printf 'FROM %s/app:1\nRUN cat /sum\n' "$REGISTRY" | dockerfile
+    build -t t
+}
