@@ -103,12 +103,32 @@ static void a_path_of_more_than_255_characters_is_refused(void **state)
     assert_string_equal(err.msg, "repository name must not be more than 255 characters");
 }
 
+static void a_package_url_is_the_familiar_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *url;
+    } cases[] = {
+        { "alpine", "pkg:docker/alpine@latest?platform=linux%2Farm%2Fv7" },
+        { "user/app:1", "pkg:docker/user/app@1?platform=linux%2Farm%2Fv7" },
+        { "localhost:5000/a:2", "pkg:docker/localhost:5000/a@2?platform=linux%2Farm%2Fv7" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = ERR_INIT;
+        AUTO(image_name_release) struct image_name n = { 0 };
+        assert_ok(image_name_parse(cases[i].name, &n, &err), &err);
+        AUTO(mem_free) char *url = image_name_package_url(&n, "linux/arm/v7");
+        assert_string_equal(url, cases[i].url);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_read_as_docker_reads_them),
         cmocka_unit_test(bad_names_are_refused_in_dockers_words),
         cmocka_unit_test(a_path_of_more_than_255_characters_is_refused),
+        cmocka_unit_test(a_package_url_is_the_familiar_name),
     };
     return UNIT_RUN("image_name", tests);
 }
