@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "cmd/command.h"
 #include "cmd/exit_status.h"
+#include "cmd/session_engine.h"
 #include "engine/image_ops.h"
 #include "image/name.h"
 #include "store/tag.h"
@@ -91,7 +92,7 @@ static int find_names(struct store *store, struct pushing *p, bool all_tags, str
 static int push_all(struct session *s, struct pushing *p, bool all_tags, struct err *err)
 {
     struct push_watch watch = { .arg = p, .layer = show_layer, .named = show_name };
-    AUTO(engine_close) struct engine *e = engine_open(s->store_root, s->cancel, NULL, err);
+    AUTO(engine_close) struct engine *e = session_engine(s, NULL, err);
     if (e == NULL || find_names(engine_store(e), p, all_tags, err) < 0)
         return err->code;
     for (size_t i = 0; i < p->names.n; i++)

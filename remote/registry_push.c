@@ -226,11 +226,6 @@ static void upload_release(struct upload *u)
 }
 DEFINE_AUTO_VALUE(struct upload, upload_release);
 
-static bool (*inside_of(const struct registry *r))(const char *)
-{
-    return r->is_inside != NULL ? r->is_inside : url_ip_is_inside;
-}
-
 /* A request to the session's URL, which gets our credentials at the registry's own origin only. */
 static int session_ask(struct upload *u, struct http_request *q, struct http_response *ret,
                        struct err *err)
@@ -239,7 +234,7 @@ static int session_ask(struct upload *u, struct http_request *q, struct http_res
         q->idle_timeout_s = u->r->idle_timeout_s;
     if (url_same_origin(q->url, u->r->base))
         return registry_ask(u->r, q, ret, err);
-    q->is_inside = inside_of(u->r);
+    q->is_inside = registry_inside(u->r);
     q->from_outside = u->is_outside;
     return http_do(u->r->http, q, ret, err);
 }
@@ -316,7 +311,7 @@ static struct http_request post_request(const struct registry *r, const char *ur
                                   .url = url,
                                   .idle_timeout_s = r->idle_timeout_s,
                                   .total_timeout_s = ASK_TIMEOUT_S,
-                                  .is_inside = inside_of(r) };
+                                  .is_inside = registry_inside(r) };
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */

@@ -264,3 +264,38 @@ t_tokens_for_a_password_and_for_an_identity() {
     eq closed "$(inside cat /seen)"
     eq "POST user repository:team/app:pull" "$(cat tokens)"
 }
+
+t_a_push_says_who_it_is_and_what_it_mounts_from() {
+    start_token
+    export DOCKER_CONFIG=$W/docker
+    printf 'FROM base:1\nRUN echo pushed > /pushed\n' | dockerfile
+    build -t "$CLOSED/team/app:1"
+    local status=0
+    shale push "$CLOSED/team/app:1" >out 2>log || status=$?
+    eq 1 $status "exit status of a push by nobody"
+    has log "push access denied for $CLOSED/team/app, repository does not exist or may require authorization"
+    log_in 'hunter2 is long'
+    shale push "$CLOSED/team/app:1" >out 2>log || { cat log; fail "shale push"; }
+    printf 'FROM %s/team/app:1\nCOPY more /\n' "$CLOSED" | dockerfile
+    echo more >ctx/more
+    export SHALE_ROOT=$W/empty.$RANDOM
+    build --pull -t "$CLOSED/team/next:1"
+    : >tokens
+    shale push "$CLOSED/team/next:1" >out 2>log || { cat log; fail "shale push of what was built on it"; }
+    has tokens "GET user repository:team/next:pull,push repository:team/app:pull"
+    skopeo --insecure-policy inspect --tls-verify=false --creds 'user:hunter2 is long' \
+        "docker://$CLOSED/team/next:1" >/dev/null || fail "skopeo does not see what was pushed"
+}
+
+t_a_push_to_tls_with_a_ca_of_its_own() {
+    start_closed
+    fill
+    trust
+    log_in 'hunter2 is long'
+    build -t "$CLOSED/again:1"
+    shale push "$CLOSED/again:1" >out 2>log || { cat log; fail "shale push"; }
+    printf 'FROM %s/again:1\nRUN cat /seen > /seen2\n' "$CLOSED" | dockerfile
+    export SHALE_ROOT=$W/empty.$RANDOM
+    build -t t
+    eq closed "$(inside cat /seen2)"
+}
