@@ -58,6 +58,8 @@ const struct layer *fetch_layer(struct engine *e, struct registry *from, const s
         l = ingest(e, from, id, where, with_tree, err);
     }
     if (l == NULL) {
+        if (err->code == ERR_NOT_FOUND) /* the image is there, but not whole */
+            err->code = ERR_CORRUPT;
         err_wrap(err, "layer %s", shown);
         return NULL;
     }

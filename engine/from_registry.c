@@ -190,8 +190,11 @@ static int get_config_once(struct pull *p, struct err *err)
         buf_clear(&text);
         struct blob_id id;
         if (registry_blob(p->registry, d, to, err) < 0 ||
-            blob_put(p->e->store, text.data, text.len, &id, err) < 0)
+            blob_put(p->e->store, text.data, text.len, &id, err) < 0) {
+            if (err->code == ERR_NOT_FOUND) /* the image is there, but not whole */
+                err->code = ERR_CORRUPT;
             return err_wrap(err, "configuration");
+        }
     }
     image_config_release(&p->config);
     return image_config_parse(text.data, text.len, &p->config, err);

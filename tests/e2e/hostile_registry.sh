@@ -120,3 +120,35 @@ t_documents_that_can_be_read_in_two_ways_or_not_at_all() {
     refuses config-twice "image configuration: line 1: duplicate object key near '\"config\"'"
     refuses config-layers 'the manifest has 2 layers, the configuration 3'
 }
+
+# push_fails NAME SENTENCE: the image of start_hostile is pushed there, and the last line says so.
+push_fails() {
+    local status=0
+    timeout -k 5 $DEADLINE "$SHALE" tag t "localhost:$PORT/$1:1"
+    timeout -k 5 $DEADLINE "$SHALE" push "localhost:$PORT/$1:1" >out 2>log || status=$?
+    eq 1 $status "$1: exit status"
+    eq 1 "$(grep -ci '^\(error\|shale\): ' log)" "$1: lines that say what is wrong"
+    hasnt log Sanitizer
+    eq "shale: failed to push HOST/$1:1: $2" "$(tail -n 1 log | sed -e "s/localhost:$PORT/HOST/g" \
+        -e "s/127\.0\.0\.1:$OTHER/OTHER/g" -e 's/sha256:[0-9a-f]\{64\}/DIGEST/g' \
+        -e 's/\(recv\|send\) failure: .*/reset/')" "$1: the last line" # it depends on who is quicker
+    no_credentials_elsewhere
+}
+
+t_a_registry_that_is_pushed_to_misbehaves() {
+    start_hostile
+    build -t t
+    shale tag t "localhost:$PORT/push-good:1"
+    shale push "localhost:$PORT/push-good:1" >out 2>log
+    shale tag t "localhost:$PORT/push-elsewhere:1"
+    shale push "localhost:$PORT/push-elsewhere:1" >out 2>log
+    has other.log 'PUT /upload?digest=sha256:'
+    no_credentials_elsewhere
+    local blob='blob DIGEST of HOST'
+    push_fails push-digest "$blob/push-digest: HOST took DIGEST instead of DIGEST"
+    push_fails push-later "$blob/push-later: upload failed: unexpected answer (HTTP 202 from HOST)"
+    push_fails push-413 "$blob/push-413: upload failed: too large (HTTP 413 from HOST)"
+    push_fails push-reset "$blob/push-reset: lost the connection to HOST: reset"
+    push_fails push-immutable 'HOST/push-immutable:1: what is there may not be changed (HTTP 409 from HOST)'
+    push_fails push-manifest 'HOST/push-manifest:1: HOST took DIGEST instead of DIGEST'
+}

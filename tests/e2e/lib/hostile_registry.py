@@ -10,6 +10,8 @@ import hashlib
 import http.server
 import json
 import os
+import socket
+import struct
 import sys
 import threading
 
@@ -57,6 +59,19 @@ class Repository:
 
     def other(self, h):
         h.answer(404)
+
+    # Of pushing: everything is taken.
+    def begin(self, h):
+        h.answer(202, headers={"Location": "/v2/%s/blobs/uploads/1?state=a%%2Fb==" % h.repository, "Range": "0-0"})
+
+    def chunk(self, h, data):
+        h.answer(202, headers={"Location": h.path, "Range": "0-%d" % (len(data) - 1)})
+
+    def complete(self, h, data):
+        h.answer(201, headers={"Docker-Content-Digest": digest_of(data)})
+
+    def put_manifest(self, h, data):
+        h.answer(201, headers={"Docker-Content-Digest": digest_of(data)})
 
 
 def with_manifest(change, config=None):
@@ -193,6 +208,63 @@ class Foreign(Repository):
         h.answer(404)
 
 
+class Taking(Repository):
+    """One to push to: nothing is there."""
+    def manifest(self, h):
+        h.answer(404)
+
+
+class TakesOther(Taking):
+    def complete(self, h, data):
+        h.answer(201, headers={"Docker-Content-Digest": digest_of(data + b"more")})
+
+
+class TakesLater(Taking):
+    def complete(self, h, data):
+        h.answer(202)
+
+
+class SendsElsewhere(WithToken, Taking):
+    def begin(self, h):
+        return self.is_denied(h) or h.answer(202, headers={
+            "Location": "http://127.0.0.1:%d/upload" % OTHER.server_port, "Set-Cookie": "session=secret; Path=/"})
+
+    def put_manifest(self, h, data):
+        return self.is_denied(h) or super().put_manifest(h, data)
+
+    manifest = Taking.manifest
+
+
+class Resets(Taking):
+    """The body is not read to its end."""
+    def is_reset(self, h):
+        if h.command != "PUT" or "/uploads/" not in h.path:
+            return False
+        h.rfile.read(1)
+        h.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        h.close_connection = True
+        h.connection.close()
+        return True
+
+
+class TooLarge(Taking):
+    def complete(self, h, data):
+        h.answer(413)
+
+    def chunk(self, h, data):
+        h.answer(413)
+
+
+class Immutable(Taking):
+    def put_manifest(self, h, data):
+        h.answer(409)
+
+
+class ManifestOther(Taking):
+    def put_manifest(self, h, data):
+        h.answer(201, headers={"Docker-Content-Digest": digest_of(data + b"more")})
+
+
 def both(doc):
     doc["manifests"] = INDEX["manifests"]
     return doc
@@ -237,6 +309,14 @@ BEHAVIOURS = {
     "config-twice": with_manifest(lambda doc: doc, lambda data: data[:-1] + b',"config":{},"config":{}}'),
     "config-layers": with_manifest(lambda doc: doc, config_layers),
     "foreign": Foreign,
+    "push-good": Taking,
+    "push-digest": TakesOther,
+    "push-later": TakesLater,
+    "push-elsewhere": SendsElsewhere,
+    "push-reset": Resets,
+    "push-413": TooLarge,
+    "push-immutable": Immutable,
+    "push-manifest": ManifestOther,
 }
 REPOSITORIES = {name: make() for name, make in BEHAVIOURS.items()}
 
@@ -278,7 +358,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             r.manifest(self)
         elif what == "blobs":
             data = r.made.get(name) or blob(name)
-            if data is None:
+            if data is None or isinstance(r, Taking):
                 self.answer(404)
             elif name == LAYER:
                 r.layer(self, data)
@@ -289,6 +369,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
+    def body(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        data = b""
+        while True:
+            n = int(self.rfile.readline(), 16)
+            data += self.rfile.read(n)
+            self.rfile.readline()
+            if n == 0:
+                return data
+
+    def do_PUT(self):
+        self.repository = self.path.split("/")[2]
+        r = REPOSITORIES.get(self.repository)
+        if isinstance(r, Resets) and r.is_reset(self):
+            return
+        data = self.body()
+        if r is None or self.command == "DELETE":
+            self.answer(204 if r else 404)
+        elif "/manifests/" in self.path:
+            r.put_manifest(self, data)
+        elif self.command == "POST":
+            r.begin(self)
+        else:
+            (r.chunk if self.command == "PATCH" else r.complete)(self, data)
+
+    do_POST = do_PATCH = do_DELETE = do_PUT
+
 
 class Other(Handler):
     def do_GET(self):
@@ -298,10 +406,12 @@ class Other(Handler):
         if self.path == "/denied":
             return self.answer(401, headers={"WWW-Authenticate": 'Bearer realm="http://127.0.0.1:%d/token"' % (
                 self.server.server_port)})
+        if self.command == "PUT":
+            return self.answer(201, headers={"Docker-Content-Digest": digest_of(self.body())})
         data = blob(self.path.split("/")[-1])
         self.answer(404) if data is None else self.answer(200, data)
 
-    do_HEAD = do_GET
+    do_HEAD = do_PUT = do_GET
 
 
 OTHER = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other)
