@@ -276,3 +276,24 @@ t_layers_of_equal_files_are_equal_bytes_on_one_processor_and_on_two() {
         diff a.layers b.layers >&2 || fail "$kind: other layers"
     done
 }
+
+t_two_machines_push_one_manifest() {
+    needs skopeo
+    start_registry
+    project project
+    checkout here 022 1600000000
+    checkout there 022 1750000000
+    local x
+    for x in here there; do
+        machine "$x" "$SHALE" build --progress=plain --load=false --push --build-arg SOURCE_DATE_EPOCH=$SDE -t "$REGISTRY/app:$x" "$x" >out 2>log ||
+            fail "$(cat log)"
+    done
+    manifest() { skopeo inspect --raw --tls-verify=false "docker://$REGISTRY/app:$1"; }
+    manifest here >here.json
+    manifest there >there.json
+    eq 8 "$(jq '.layers | length' here.json)" "layers"
+    diff here.json there.json >&2 || fail "two manifests"
+    # What both have is the image that loads into an engine, too: the configuration does not know how layers are packed.
+    machine here "$SHALE" build -q --load=false --build-arg SOURCE_DATE_EPOCH=$SDE -o type=oci,dest=here.tar here >out 2>log || fail "$(cat log)"
+    eq "$(jq -r .config.digest here.json)" "$(tar -xOf here.tar "blobs/sha256/$(digest_of_index here.tar | cut -d : -f 2)" | jq -r .config.digest)" "configuration"
+}
