@@ -58,7 +58,8 @@ same_there() { # same_there TEXT: that running it prints
     eq "$(config '.config | {Env, User, Cmd}' | jq -cS .)" \
         "$(docker image inspect -f '{{json .Config}}' "$NAME:1" | jq -cS '{Env, User, Cmd}')" configuration
     eq "$(config '[.history[].created_by]')" "$(tar -xOf saved.tar "$(saved_config)" | jq -c '[.history[].created_by]')" history
-    eq "$(cat id)" "sha256:$(tar -xOf saved.tar "$(saved_config)" | sha256sum | cut -d ' ' -f 1)" "the image's id"
+    eq "$(jq -r .config.digest "$(oci_manifest)")" "sha256:$(tar -xOf saved.tar "$(saved_config)" | sha256sum | cut -d ' ' -f 1)" "the configuration's digest"
+    eq "$(docker image inspect -f '{{.Id}}' "$NAME:1")" "$(cat id)" "the image's id" # its manifest's with containerd's store
 }
 
 saved_config() {
