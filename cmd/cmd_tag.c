@@ -24,6 +24,8 @@ static int tag(struct session *s, const char *from, const char *to, struct err *
     AUTO(stored_image_release) struct stored_image i = { .name = NULL };
     if (tag_find(store, from, &i, err) < 0)
         return err->code;
+    if (i.name != NULL)
+        return tag_copy(store, i.name, canonical, err);
     return tag_set(store, canonical, &i.config, i.has_manifest ? &i.manifest : NULL, err);
 }
 

@@ -66,6 +66,13 @@
     " PRIMARY KEY (diff, form)) STRICT, WITHOUT ROWID;"
 #define TREES TREES_NAMED("trees")
 
+/* Since version 4. A name that is put anew is a new row, and loses those that refer to it. */
+#define TAG_PLATFORMS                                                                    \
+    "CREATE TABLE tag_platforms(name TEXT NOT NULL REFERENCES tags ON DELETE CASCADE,"   \
+    " platform TEXT NOT NULL, config BLOB NOT NULL REFERENCES images ON DELETE CASCADE," \
+    " PRIMARY KEY (name, platform)) STRICT, WITHOUT ROWID;"                              \
+    "CREATE INDEX tag_platforms_by_config ON tag_platforms(config);"
+
 /*
  * Digests are BLOBs of 32 bytes. "used" orders by last use (db_tick); "_s" are seconds of the
  * wall clock, to be shown. layers.is_ours: the tar can be written again from the listing and a
@@ -100,7 +107,7 @@ static const char schema[] =
     " made_s INTEGER NOT NULL, used_s INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE INDEX records_by_layer ON records(layer);" TREES LISTING_STAMPS LAST_BUILDS TRACES
-        ORIGINS;
+        ORIGINS TAG_PLATFORMS;
 
 /* What an index of version `from` lacks, in this order; `schema` has all of it. */
 static const struct {
@@ -115,6 +122,7 @@ static const struct {
                                 " FROM trees; DROP TABLE trees;"
                                 "ALTER TABLE trees_3 RENAME TO trees;" },
     { 3, ORIGINS },
+    { 3, TAG_PLATFORMS },
 };
 
 #define LAST_BUILD \
@@ -168,6 +176,7 @@ static const char *const texts[Q_COUNT] = {
                       " WHERE config BETWEEN ?1 AND ?2 LIMIT 2",
     [Q_IMAGES_UNNAMED] = "SELECT NULL, config, manifest, made_s, size FROM images"
                          " WHERE config NOT IN (SELECT config FROM tags)"
+                         " AND config NOT IN (SELECT config FROM tag_platforms)"
                          " ORDER BY made_s DESC, config",
     [Q_TAG_PUT] = "INSERT OR REPLACE INTO tags VALUES (?1, ?2, ?3)",
     [Q_TAG_GET] = "SELECT name, config, manifest, tagged_s, size FROM tags JOIN images"
@@ -175,6 +184,8 @@ static const char *const texts[Q_COUNT] = {
     [Q_TAG_DROP] = "DELETE FROM tags WHERE name = ?1 RETURNING name",
     [Q_TAG_LIST] = "SELECT name, config, manifest, tagged_s, size FROM tags JOIN images"
                    " USING (config) ORDER BY name",
+    [Q_TAG_PLATFORM_PUT] = "INSERT OR REPLACE INTO tag_platforms VALUES (?1, ?2, ?3)",
+    [Q_TAG_PLATFORMS] = "SELECT platform, config FROM tag_platforms WHERE name = ?1",
     [Q_REMOTE_PUT] = "INSERT OR REPLACE INTO remote_names VALUES (?1, ?2, ?3, ?4, ?5)",
     [Q_REMOTE_GET] = "SELECT name, config, manifest, seen_s, 0 FROM remote_names"
                      " WHERE name = ?1 AND platform = ?2",

@@ -56,6 +56,8 @@ enum query_id {
     Q_TAG_GET,
     Q_TAG_DROP,
     Q_TAG_LIST,
+    Q_TAG_PLATFORM_PUT,
+    Q_TAG_PLATFORMS,
     Q_REMOTE_PUT,
     Q_REMOTE_GET,
     Q_RECORD_GET,

@@ -89,6 +89,20 @@ static int put_image(struct db *ix, const struct set *t, struct err *err)
     return query_run(ix, q, err);
 }
 
+static int put_platform(struct db *ix, const struct set *t, const struct tag_platform *p,
+                        struct err *err)
+{
+    char platform[64];
+    AUTO(query_end) sqlite3_stmt *q = query(ix, Q_TAG_PLATFORM_PUT, err);
+
+    if (q == NULL)
+        return err->code;
+    bind_text(q, 1, t->name);
+    bind_text(q, 2, platform_format(&p->platform, platform));
+    bind_digest(q, 3, &p->config.d);
+    return query_run(ix, q, err);
+}
+
 static int put_tag(struct db *ix, void *arg, struct err *err)
 {
     const struct set *t = arg;
@@ -123,6 +137,26 @@ static int sum_layers(struct store *s, const struct blob_id *config, uint64_t *r
     return 0;
 }
 
+struct set_platforms {
+    struct set *images; /* one each */
+    const struct tag_platform *v;
+    size_t n;
+};
+
+/* The first is what the name means; a name that is put anew has lost its platforms. */
+static int put_platforms(struct db *ix, void *arg, struct err *err)
+{
+    const struct set_platforms *t = arg;
+
+    if (put_tag(ix, &t->images[0], err) < 0)
+        return err->code;
+    for (size_t i = 0; i < t->n; i++)
+        if (put_image(ix, &t->images[i], err) < 0 ||
+            put_platform(ix, &t->images[i], &t->v[i], err) < 0)
+            return err->code;
+    return 0;
+}
+
 /* The name means this image already, and that is on the disk. */
 static bool is_set(struct store *s, const struct set *t)
 {
@@ -149,6 +183,22 @@ int tag_set(struct store *s, const char *name, const struct blob_id *config,
     if (sum_layers(s, config, &t.size, err) < 0 || store_settle(s, err) < 0)
         return err->code;
     return db_write(s->db, store_is_durable(s) && !is_set(s, &t), put_tag, &t, err);
+}
+
+int tag_set_platforms(struct store *s, const char *name, const struct tag_platform *v, size_t n,
+                      struct err *err)
+{
+    AUTO(mem_free) struct set *images = mem_calloc(n, sizeof(*images));
+    struct set_platforms t = { .images = images, .v = v, .n = n };
+
+    for (size_t i = 0; i < n; i++) {
+        images[i] = (struct set){ .name = name, .config = &v[i].config };
+        if (sum_layers(s, &v[i].config, &images[i].size, err) < 0)
+            return err->code;
+    }
+    if (store_settle(s, err) < 0)
+        return err->code;
+    return db_write(s->db, store_is_durable(s), put_platforms, &t, err);
 }
 
 /* Finding. */
@@ -184,6 +234,91 @@ int tag_get(struct store *s, const char *name, struct stored_image *ret, struct 
     struct find f = { .which = Q_TAG_GET, .a = name };
 
     return find_one(s, &f, name, ret, err);
+}
+
+/* What a name stands for beside its image, and that among it. */
+struct platforms {
+    const char *name;
+    struct tag_platform *v;
+    size_t n, cap;
+};
+
+static void platforms_release(struct platforms *x)
+{
+    mem_free(x->v);
+}
+DEFINE_AUTO_VALUE(struct platforms, platforms_release);
+
+static int collect_platforms(struct db *ix, void *arg, struct err *err)
+{
+    struct platforms *x = arg;
+    struct err ignored = ERR_INIT;
+    int r;
+    AUTO(query_end) sqlite3_stmt *q = query(ix, Q_TAG_PLATFORMS, err);
+
+    if (q == NULL)
+        return err->code;
+    bind_text(q, 1, x->name);
+    x->n = 0;
+    while ((r = query_step(ix, q, err)) > 0) {
+        MEM_ROOM(x->v, x->n, x->cap);
+        struct tag_platform *p = &x->v[x->n];
+        if (col_digest(q, 1, &p->config.d) &&
+            platform_parse(col_text(q, 0), &p->platform, &ignored) == 0)
+            x->n++;
+    }
+    return r;
+}
+
+/* NULL: none suits. */
+static const struct tag_platform *best_of(const struct platforms *x, const struct platform *want)
+{
+    const struct tag_platform *best = NULL;
+    int least = 0;
+
+    for (size_t i = 0; i < x->n; i++) {
+        int match = platform_match(want, &x->v[i].platform);
+        if (match >= 0 && (best == NULL || match < least)) {
+            best = &x->v[i];
+            least = match;
+        }
+    }
+    return best;
+}
+
+int tag_get_for(struct store *s, const char *name, const struct platform *want,
+                struct stored_image *ret, struct err *err)
+{
+    AUTO(platforms_release) struct platforms x = { .name = name };
+
+    if (db_read(s->db, collect_platforms, &x, err) < 0)
+        return err->code;
+    const struct tag_platform *best = best_of(&x, want);
+    if (best == NULL)
+        return tag_get(s, name, ret, err);
+    struct find f = { .which = Q_IMAGE_GET, .low = &best->config.d };
+    if (find_one(s, &f, name, ret, err) < 0)
+        return err->code;
+    ret->is_chosen = true;
+    return 0;
+}
+
+int tag_copy(struct store *s, const char *name, const char *as, struct err *err)
+{
+    AUTO(platforms_release) struct platforms x = { .name = name };
+    AUTO(stored_image_release) struct stored_image i = { .name = NULL };
+
+    if (tag_get(s, name, &i, err) < 0 || db_read(s->db, collect_platforms, &x, err) < 0)
+        return err->code;
+    for (size_t k = 1; k < x.n; k++) /* the name's own one goes first */
+        if (digest_eq(&x.v[k].config.d, &i.config.d)) {
+            struct tag_platform own = x.v[k];
+            x.v[k] = x.v[0];
+            x.v[0] = own;
+        }
+    if (x.n > 0)
+        return tag_set_platforms(s, as, x.v, x.n, err);
+    return tag_set(s, as, &i.config, i.has_manifest ? &i.manifest : NULL, err);
 }
 
 static bool is_hex(const char *p)

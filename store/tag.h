@@ -16,6 +16,7 @@ struct stored_image {
     struct blob_id manifest; /* as pulled */
     int64_t tagged_s;        /* wall clock */
     uint64_t size;           /* sum of the uncompressed layers; filled by list and get */
+    bool is_chosen;          /* by tag_get_for, among the platforms of the name */
 };
 void stored_image_release(struct stored_image *i);
 DEFINE_AUTO_VALUE(struct stored_image, stored_image_release);
@@ -27,6 +28,22 @@ DEFINE_AUTO_VALUE(struct stored_image, stored_image_release);
 int tag_set(struct store *s, const char *name, const struct blob_id *config,
             const struct blob_id *manifest, struct err *err);
 int tag_get(struct store *s, const char *name, struct stored_image *ret, struct err *err);
+/*
+ * A name may stand for images of several platforms: what tag_get gives is one of them (v[0]), the
+ * others are found by their platform. Setting the name again, or deleting it, ends that.
+ */
+struct tag_platform {
+    struct platform platform;
+    struct blob_id config;
+};
+int tag_set_platforms(struct store *s, const char *name, const struct tag_platform *v, size_t n,
+                      struct err *err);
+/* The image of a name that suits the platform best; one that stands for one image alone gives that,
+ * whatever its platform. */
+int tag_get_for(struct store *s, const char *name, const struct platform *want,
+                struct stored_image *ret, struct err *err);
+/* Gives what has a name another one as well, all of its platforms. */
+int tag_copy(struct store *s, const char *name, const char *as, struct err *err);
 /* ERR_NOT_FOUND when there is none. The image's bytes stay until they are reclaimed. */
 int tag_delete(struct store *s, const char *name, struct err *err);
 typedef int (*tag_fn)(void *arg, const struct stored_image *i, struct err *err);

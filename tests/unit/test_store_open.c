@@ -235,7 +235,7 @@ static void a_newer_index_is_refused_and_untouched(void **state)
     "INSERT INTO trees VALUES (zeroblob(32), 5, 'boot', 6, 7);"
 
 /* An index as version 3 had it, and as version 2. */
-#define SINCE_VERSION_4 "DROP TABLE origins; "
+#define SINCE_VERSION_4 "DROP TABLE origins; DROP TABLE tag_platforms; "
 #define SINCE_VERSION_3                                                              \
     SINCE_VERSION_4                                                                  \
     "DROP TABLE traces; DROP TABLE trace_reuses; DROP TABLE trace_runs; DROP TABLE " \

@@ -194,6 +194,71 @@ static void a_remote_name_is_remembered_per_platform(void **state)
     assert_true(i.has_manifest && digest_eq(&i.manifest.d, &m.d) && digest_eq(&i.config.d, &c.d));
 }
 
+static void expect_for(struct scratch *x, const char *name, const char *platform,
+                       const struct blob_id *config, bool is_chosen)
+{
+    struct platform p;
+    AUTO(stored_image_release) struct stored_image i = { .name = NULL };
+
+    assert_ok(platform_parse(platform, &p, &x->err), &x->err);
+    assert_ok(tag_get_for(x->store, name, &p, &i, &x->err), &x->err);
+    assert_true(digest_eq(&i.config.d, &config->d));
+    assert_int_equal(i.is_chosen, is_chosen);
+}
+
+/* Sets the name for arm64 and arm/v6, in this order. */
+static void set_two(struct scratch *x, const char *name, struct tag_platform v[2])
+{
+    v[0].config = add_config(x, NULL, "arm64");
+    v[1].config = add_config(x, NULL, "arm");
+    assert_ok(platform_parse("linux/arm64", &v[0].platform, &x->err), &x->err);
+    assert_ok(platform_parse("linux/arm/v6", &v[1].platform, &x->err), &x->err);
+    assert_ok(tag_set_platforms(x->store, name, v, 2, &x->err), &x->err);
+}
+
+static void a_name_of_several_platforms_gives_the_image_that_suits(void **state)
+{
+    struct scratch *x = *state;
+    struct tag_platform v[2];
+
+    set_two(x, "docker.io/library/a:1", v);
+    expect_image(x, "a:1", &v[0].config); /* by its name alone the first */
+    expect_for(x, "docker.io/library/a:1", "linux/arm64", &v[0].config, true);
+    expect_for(x, "docker.io/library/a:1", "linux/arm/v7", &v[1].config, true);
+    expect_for(x, "docker.io/library/a:1", "linux/s390x", &v[0].config, false);
+    store_again(x);
+    expect_for(x, "docker.io/library/a:1", "linux/arm/v6", &v[1].config, true);
+}
+
+static void a_name_that_is_set_anew_has_no_platforms_left(void **state)
+{
+    struct scratch *x = *state;
+    struct tag_platform v[2];
+
+    set_two(x, "docker.io/library/a:1", v);
+    assert_ok(tag_set(x->store, "docker.io/library/a:1", &v[0].config, NULL, &x->err), &x->err);
+    expect_for(x, "docker.io/library/a:1", "linux/arm/v6", &v[0].config, false);
+    set_two(x, "docker.io/library/a:1", v);
+    assert_ok(tag_delete(x->store, "docker.io/library/a:1", &x->err), &x->err);
+    assert_ok(tag_set(x->store, "docker.io/library/a:1", &v[0].config, NULL, &x->err), &x->err);
+    expect_for(x, "docker.io/library/a:1", "linux/arm/v6", &v[0].config, false);
+}
+
+static void a_second_name_has_all_platforms_of_the_first(void **state)
+{
+    struct scratch *x = *state;
+    struct tag_platform v[2];
+
+    set_two(x, "docker.io/library/a:1", v);
+    assert_ok(tag_copy(x->store, "docker.io/library/a:1", "b", &x->err), &x->err);
+    assert_ok(tag_delete(x->store, "docker.io/library/a:1", &x->err), &x->err);
+    expect_for(x, "b", "linux/arm64", &v[0].config, true);
+    expect_for(x, "b", "linux/arm/v6", &v[1].config, true);
+    expect_for(x, "b", "linux/s390x", &v[0].config, false);
+    assert_ok(tag_copy(x->store, "b", "b", &x->err), &x->err);
+    expect_for(x, "b", "linux/arm/v6", &v[1].config, true);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -207,6 +272,9 @@ int main(void)
         CASE(the_list_is_in_order_with_the_unnamed_last),
         CASE(a_damaged_configuration_is_not_served),
         CASE(a_remote_name_is_remembered_per_platform),
+        CASE(a_name_of_several_platforms_gives_the_image_that_suits),
+        CASE(a_name_that_is_set_anew_has_no_platforms_left),
+        CASE(a_second_name_has_all_platforms_of_the_first),
     };
 
     return UNIT_RUN("store_tag", tests);
