@@ -32,6 +32,7 @@ void build_request_release(struct build_request *r)
     build_access_release(&r->access);
     attest_spec_release(&r->attest);
     output_list_release(&r->outputs);
+    mem_free(r->platforms);
     strv_release(&r->build.contexts);
     buf_release(&r->dockerfile);
     source_free(r->context_tar);
@@ -248,7 +249,30 @@ static int take_network(struct build_options *b, const char *mode, struct err *e
                    "network mode \"%s\" not supported by shale - use default, host or none", mode);
 }
 
-static int take_platform(struct build_options *b, const struct strv *given, struct err *err)
+static bool same_platform(const struct platform *a, const struct platform *b)
+{
+    char one[64], other[64];
+    return str_eq(platform_format(a, one), platform_format(b, other)) &&
+           str_eq(a->os_version, b->os_version);
+}
+
+/* One that is there already counts once. */
+static int add_platform(struct build_request *r, const char *text, struct err *err)
+{
+    struct build_options *b = &r->build;
+    struct platform p = platform_host();
+    if (strcasecmp(text, "local") != 0 && platform_parse(text, &p, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < b->n_platforms; i++)
+        if (same_platform(&p, &r->platforms[i]))
+            return 0;
+    if (b->n_platforms == BUILD_PLATFORMS_MAX)
+        return err_set(err, ERR_USAGE, "more than %d platforms", BUILD_PLATFORMS_MAX);
+    r->platforms[b->n_platforms++] = p;
+    return 0;
+}
+
+static int take_platforms(struct build_request *r, const struct strv *given, struct err *err)
 {
     AUTO(strv_release) struct strv all = STRV_INIT;
     for (size_t i = 0; i < given->n; i++) {
@@ -258,19 +282,14 @@ static int take_platform(struct build_options *b, const struct strv *given, stru
         strv_append(&all, &fields);
     }
     const char *fallback = getenv("DOCKER_DEFAULT_PLATFORM");
-    if (all.n == 0 && fallback != NULL && *fallback != '\0')
-        strv_add(&all, fallback);
-    if (all.n == 0)
-        return 0;
-    if (all.n > 1)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "several platforms in one build are not supported yet by this version");
-    b->has_platform = true;
-    if (str_eq(all.v[0], "local")) {
-        b->platform = platform_host();
-        return 0;
-    }
-    return platform_parse(all.v[0], &b->platform, err);
+    if (all.n == 0 && fallback != NULL && csv_parse(fallback, &all, err) < 0)
+        return err->code;
+    r->platforms = mem_calloc(BUILD_PLATFORMS_MAX, sizeof(*r->platforms));
+    for (size_t i = 0; i < all.n; i++)
+        if (add_platform(r, all.v[i], err) < 0)
+            return err->code;
+    r->build.platforms = r->platforms;
+    return 0;
 }
 
 static int take_filter(struct build_options *b, const struct options *o, struct err *err)
@@ -386,7 +405,7 @@ int build_request_make(const struct session *s, const struct options *o, struct 
         take_hosts(&b->add_hosts, option_list(o, "add-host"), err) < 0 ||
         take_network(b, option_str(o, "network"), err) < 0 ||
         build_access_take(&r.access, o, b, err) < 0 || attest_spec_take(&r.attest, o, b, err) < 0 ||
-        take_platform(b, option_list(o, "platform"), err) < 0 || take_outputs(&r, o, err) < 0 ||
+        take_platforms(&r, option_list(o, "platform"), err) < 0 || take_outputs(&r, o, err) < 0 ||
         take_configured(b, o, err) < 0 ||
         take_context(&r, s, o->args.v[0], option_str(o, "file"), err) < 0)
         return err_wrap(err, "failed to build"); /* as buildx: not before what is wrong in form */

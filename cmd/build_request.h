@@ -16,6 +16,7 @@
 struct build_request {
     struct build_options build; /* borrows from here and from the struct options */
     struct output_list outputs;
+    struct platform *platforms;
     struct build_access access;
     struct attest_spec attest;
     struct buf dockerfile;      /* read from standard input */

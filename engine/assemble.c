@@ -33,13 +33,15 @@ static void add_labels(struct image_config *c, const struct strv *labels)
     }
 }
 
-void build_assemble_text(struct build *b, struct state *s, const struct strv *labels,
-                         struct blob_id *ret_config, struct image_config *ret, struct buf *ret_text)
+void build_assemble_text(struct build *b, struct build_target *t, const struct strv *labels,
+                         struct buf *ret_text)
 {
+    const struct state *s = &b->stages[t->stage].state;
+    struct image_config *ret = &t->config;
     image_config_release(ret);
     image_config_copy(ret, &s->config);
     add_labels(ret, labels);
-    ret->platform = b->stages[b->target].platform;
+    ret->platform = b->stages[t->stage].platform;
     char epoch[CLOCK_STR_LEN];
     clock_format((struct clock_time){ .s = b->epoch >= 0 ? b->epoch : 0 }, epoch);
     const char *fallback = b->epoch < 0 && ret->created != NULL ? ret->created : epoch;
@@ -51,16 +53,14 @@ void build_assemble_text(struct build *b, struct state *s, const struct strv *la
     ret->created = TAKE(created);
     AUTO(buf_release) struct buf text = BUF_INIT;
     image_config_write(ret, &text);
-    digest_of(buf_str(&text), text.len, &ret_config->d);
+    digest_of(buf_str(&text), text.len, &t->config_id.d);
     if (ret_text != NULL)
         buf_add(ret_text, buf_str(&text), text.len);
 }
 
-int build_assemble(struct build *b, struct state *s, struct blob_id *ret_config,
-                   struct image_config *ret, struct err *err)
+int build_assemble(struct build *b, struct build_target *t, struct err *err)
 {
     AUTO(buf_release) struct buf text = BUF_INIT;
-    struct blob_id id;
-    build_assemble_text(b, s, &b->o->labels, &id, ret, &text);
-    return blob_put(b->store, text.data, text.len, ret_config, err);
+    build_assemble_text(b, t, &b->o->labels, &text);
+    return blob_put(b->store, text.data, text.len, &t->config_id, err);
 }

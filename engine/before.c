@@ -57,8 +57,9 @@ static void subject_of(const struct build *b, const char *name, struct digest *r
     struct cache_key id;
     key_str(k, "context", context);
     key_str(k, "dockerfile", file);
-    key_str(k, "target", b->stages[b->target].shown);
-    key_str(k, "platform", platform_format(&b->platform, platform));
+    key_str(k, "target", build_target_stage(b, 0)->shown);
+    for (size_t i = 0; i < b->n_targets; i++)
+        key_str(k, "platform", platform_format(&b->targets[i].platform, platform));
     key_str(k, "name", name);
     key_end(k, &id, NULL);
     *ret = id.d;

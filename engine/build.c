@@ -47,6 +47,15 @@ void carried_release(struct carried *c)
     map_free(c->new_caches);
 }
 
+static void release_targets(struct build *b)
+{
+    for (size_t i = 0; i < b->n_targets; i++) {
+        strv_release(&b->targets[i].globals);
+        image_config_release(&b->targets[i].config);
+    }
+    mem_free(b->targets);
+}
+
 static void build_release(struct build *b)
 {
     build_free_pushers(b);
@@ -57,12 +66,12 @@ static void build_release(struct build *b)
     json_decref(b->warnings);
     group_free(b->packing);
     release_stages(b);
+    release_targets(b);
     before_release(&b->before);
     foreseen_release(&b->foreseen);
     contexts_free(b->contexts);
     dockerfile_free(b->df);
     strv_release(&b->context_wants);
-    strv_release(&b->globals);
     mem_free(b->used_keys);
     mem_free(b->epoch_text);
     pthread_mutex_destroy(&b->lock);
@@ -98,17 +107,20 @@ static int check_syntax(const struct build *b, struct err *err)
 
 /* Variables of FROM lines. */
 
-static int read_globals(struct build *b, struct err *err)
+struct platform build_first_platform(const struct build_options *o)
 {
-    struct platform host = platform_host();
-    b->platform = b->o->has_platform ? b->o->platform : host;
+    return o->n_platforms > 0 ? o->platforms[0] : platform_host();
+}
+
+static int read_globals(struct build *b, struct build_target *t, struct err *err)
+{
     AUTO(strv_release) struct strv platform = STRV_INIT;
-    lint_add_globals(&b->platform, &platform);
-    dockerfile_globals(b->df, b->o->target, &platform, &b->o->build_args, &b->globals);
+    lint_add_globals(&t->platform, &platform);
+    dockerfile_globals(b->df, b->o->target, &platform, &b->o->build_args, &t->globals);
     for (size_t i = 0; i < b->df->n_args; i++) {
         const struct instr_pairs *p = &b->df->args[i]->pairs;
         for (size_t k = 0; k < p->n; k++) {
-            struct env_lookup env = env_lookup_strv(&b->globals);
+            struct env_lookup env = env_lookup_strv(&t->globals);
             const char *given = env_get(&b->o->build_args, p->v[k].key);
             AUTO(mem_free) char *value = str_dup(given);
             if (value == NULL && p->v[k].value != NULL)
@@ -116,8 +128,34 @@ static int read_globals(struct build *b, struct err *err)
             if (value == NULL && given == NULL && p->v[k].value != NULL)
                 return err_at(err, b->df->args[i]->line, b->df->args[i]->line_end);
             if (value != NULL)
-                env_set(&b->globals, p->v[k].key, value);
+                env_set(&t->globals, p->v[k].key, value);
         }
+    }
+    return 0;
+}
+
+/* As in BuildKit: any value that Go takes for true. */
+static bool is_true(const char *text)
+{
+    static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" };
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        if (str_eq(text, yes[i]))
+            return true;
+    return false;
+}
+
+static int read_targets(struct build *b, struct err *err)
+{
+    struct platform first = build_first_platform(b->o);
+    bool several = b->o->n_platforms > 1;
+    b->n_targets = several ? b->o->n_platforms : 1;
+    b->targets = mem_calloc(b->n_targets, sizeof(*b->targets));
+    b->is_split = several || is_true(env_get(&b->o->build_args, "BUILDKIT_MULTI_PLATFORM"));
+    for (size_t i = 0; i < b->n_targets; i++) {
+        b->targets[i].platform = several ? b->o->platforms[i] : first;
+        image_config_init(&b->targets[i].config);
+        if (read_globals(b, &b->targets[i], err) < 0)
+            return err->code;
     }
     return epoch_read(b, err);
 }
@@ -156,16 +194,17 @@ int build_run_stages(struct build *b, struct err *err)
 {
     AUTO(mem_free) pthread_t *threads = mem_calloc(b->n_stages, sizeof(*threads));
     size_t n = 0;
+    struct build_stage *last = build_target_stage(b, 0);
     for (size_t i = 0; i < b->n_stages; i++) {
         struct build_stage *st = &b->stages[i];
-        if (!st->needed || i == b->target)
+        if (!st->needed || st == last)
             continue;
         if (pthread_create(&threads[n], NULL, stage_thread, st) == 0)
             n++;
         else
             stage_thread(st);
     }
-    stage_thread(&b->stages[b->target]);
+    stage_thread(last);
     for (size_t i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
     return b->first_error.code != ERR_NONE ? err_copy(err, &b->first_error) : 0;
@@ -203,7 +242,7 @@ static int pack_layer(void *arg, struct err *err)
 bool build_is_of_image(const struct build_stage *st)
 {
     const struct build *b = st->b;
-    int i = (int)b->target;
+    int i = (int)st->target->stage;
     while (i >= 0 && (size_t)i != st->index)
         i = b->stages[i].base_stage;
     return i >= 0;
@@ -272,7 +311,7 @@ static int prepare(struct build *b, struct err *err)
     warn_directives(b);
     if (contexts_open_main(b, path, err) < 0)
         return err->code;
-    return read_globals(b, err) < 0 || build_plan_stages(b, err) < 0 ? err->code : 0;
+    return read_targets(b, err) < 0 || build_plan_stages(b, err) < 0 ? err->code : 0;
 }
 
 /* In the order of the Dockerfile. */
@@ -292,12 +331,11 @@ static void show_skipped(struct build *b)
     vertex_end(b->e, v, VERTEX_CACHED, NULL, 0);
 }
 
-/* The stages, in whichever way: *ret_config and ret are the image then. */
-static int find_image_of(struct build *b, struct blob_id *ret_config, struct image_config *ret,
-                         struct err *err)
+/* The stages, in whichever way: the targets have their images then. */
+static int find_images(struct build *b, struct err *err)
 {
     bool skipped = false;
-    if (b->o->skip_docs && skip_docs_try(b, &skipped, ret_config, ret, err) < 0)
+    if (b->o->skip_docs && skip_docs_try(b, &skipped, err) < 0)
         return err->code;
     if (build_open_pushers(b, err) < 0)
         return err->code;
@@ -308,24 +346,19 @@ static int find_image_of(struct build *b, struct blob_id *ret_config, struct ima
     before_load(b, false);
     if (build_run_stages(b, err) < 0)
         return err->code;
-    return build_assemble(b, &b->stages[b->target].state, ret_config, ret, err);
+    for (size_t i = 0; i < b->n_targets; i++)
+        if (build_assemble(b, &b->targets[i], err) < 0)
+            return err->code;
+    return 0;
 }
 
 static int build_image(struct build *b, struct err *err)
 {
-    if (prepare(b, err) < 0)
+    if (prepare(b, err) < 0 || build_check_delivery(b, err) < 0 || find_images(b, err) < 0)
         return err->code;
-    struct image_config config;
-    image_config_init(&config);
-    int rc = find_image_of(b, &b->result->config, &config, err);
-    if (rc == 0) {
-        b->result->has_image = true;
-        rc = group_wait(b->packing, err);
-    }
-    if (rc == 0)
-        rc = build_deliver(b, &b->result->config, &config, &b->stages[b->target].state, err);
-    image_config_release(&config);
-    return rc;
+    b->result->config = b->targets[0].config_id;
+    b->result->has_image = true;
+    return group_wait(b->packing, err) < 0 ? err->code : build_deliver(b, err);
 }
 
 /* When things were last used, and what this build was, is no part of the result. */
@@ -334,27 +367,46 @@ static void remember(struct build *b, int rc)
     struct err ignored = ERR_INIT;
     if (b->n_used > 0 && record_touch(b->store, b->used_keys, b->n_used, &ignored) < 0)
         log_debug("engine", "%s", ignored.msg);
-    before_save(b, rc == 0 && b->result->has_image ? &b->result->config : NULL);
+    before_save(b, rc == 0 && b->result->has_image ? &b->targets[0].config_id : NULL);
 }
 
 /* Planning. */
 
-/* Every step is known: is the image that they give here? */
-static void compare_image(struct build *b, bool skipped)
+/* Every step is known: is the target's image here? */
+static void compare_image(struct build *b, struct build_target *t, bool skipped)
 {
     struct build_result *r = b->result;
-    struct image_config config;
     struct err none = ERR_INIT;
     AUTO(stored_image_release) struct stored_image same = { 0 };
-    image_config_init(&config);
     if (!skipped)
-        build_assemble_text(b, &b->stages[b->target].state, &b->o->labels, &r->config, &config,
-                            NULL);
-    image_config_release(&config);
-    r->has_image = true;
-    if (build_wants_image(b->o) && tag_find(b->store, DIGEST_S(&r->config.d), &same, &none) < 0)
+        build_assemble_text(b, t, &b->o->labels, NULL);
+    if (build_wants_image(b->o) && r->reason == NULL &&
+        tag_find(b->store, DIGEST_S(&t->config_id.d), &same, &none) < 0)
         r->reason = str_dup(skipped ? "the last image is no longer here"
                                     : "the image's configuration is another one");
+}
+
+static void compare_images(struct build *b, bool skipped)
+{
+    for (size_t i = 0; i < b->n_targets; i++)
+        compare_image(b, &b->targets[i], skipped);
+    b->result->config = b->targets[0].config_id;
+    b->result->has_image = true;
+}
+
+/* Whether a name stands for all images of the build. */
+static bool names_images(const struct build *b, const char *name)
+{
+    for (size_t i = 0; i < b->n_targets; i++) {
+        const struct build_target *t = &b->targets[i];
+        struct err none = ERR_INIT;
+        AUTO(stored_image_release) struct stored_image named = { 0 };
+        int rc = b->n_targets > 1 ? tag_get_for(b->store, name, &t->platform, &named, &none)
+                                  : tag_get(b->store, name, &named, &none);
+        if (rc < 0 || !digest_eq(&named.config.d, &t->config_id.d))
+            return false;
+    }
+    return true;
 }
 
 /* Whether the image that is known is here under all names. */
@@ -370,7 +422,7 @@ static void compare_names(struct build *b)
             image_name_parse(b->o->tags.v[i], &n, &none) == 0 ? image_name_canonical(&n) : NULL;
         if (name == NULL || tag_get(b->store, name, &named, &none) < 0)
             r->reason = str_printf("%s is a new name", b->o->tags.v[i]);
-        else if (!digest_eq(&named.config.d, &r->config.d))
+        else if (!names_images(b, name))
             r->reason = str_printf("%s is another image", b->o->tags.v[i]);
     }
     r->is_up_to_date = r->reason == NULL;
@@ -411,15 +463,10 @@ static void mark_common(struct build *b)
 
 static int plan_stages(struct build *b, struct err *err)
 {
-    struct build_result *r = b->result;
-    struct image_config config;
     bool skipped = false;
     b->is_plan = b->is_dry = true;
-    image_config_init(&config);
-    int rc = b->o->skip_docs ? skip_docs_try(b, &skipped, &r->config, &config, err) : 0;
-    image_config_release(&config);
-    if (rc < 0)
-        return rc;
+    if (b->o->skip_docs && skip_docs_try(b, &skipped, err) < 0)
+        return err->code;
     if (!skipped)
         before_load(b, false);
     if (!skipped && build_run_stages(b, err) < 0)
@@ -427,7 +474,7 @@ static int plan_stages(struct build *b, struct err *err)
     mark_common(b);
     if (!build_all_known(b))
         return 0;
-    compare_image(b, skipped);
+    compare_images(b, skipped);
     compare_names(b);
     return 0;
 }

@@ -40,6 +40,8 @@ struct build_ssh {
     struct strv paths; /* one agent socket, or private keys; none: $SSH_AUTH_SOCK */
 };
 
+#define BUILD_PLATFORMS_MAX 64
+
 /* --provenance: what the image's statement of its origin holds; none unless it is asked for. */
 struct build_provenance {
     bool is_wanted;
@@ -78,8 +80,10 @@ struct build_options {
     const char *target;
     struct strv add_hosts; /* "name:ip" */
     const char *network;   /* "default", "host", "none", or NULL */
-    bool has_platform;
-    struct platform platform;
+    /* One image for each, no two the same; none: for this machine. More than BUILD_PLATFORMS_MAX
+     * are refused. */
+    const struct platform *platforms;
+    size_t n_platforms;
     bool no_cache;
     struct strv no_cache_filter;
     bool pull;    /* the registry is asked for every base image; not when offline */
@@ -112,7 +116,7 @@ struct build_options {
 
 /* Filled as far as the build came, also on failure. */
 struct build_result {
-    struct blob_id config;   /* the image id */
+    struct blob_id config;   /* the image id; of several platforms the index's digest */
     struct blob_id manifest; /* of the image as delivered (OCI, zstd layers) */
     bool has_image;
     char *dockerfile_name;      /* as shown in errors: "Dockerfile" */
@@ -128,6 +132,9 @@ struct build_result {
 };
 void build_result_release(struct build_result *r);
 DEFINE_AUTO_VALUE(struct build_result, build_result_release);
+
+/* The first of them: what is looked at once for all platforms is looked at for this one. */
+struct platform build_first_platform(const struct build_options *o);
 
 int engine_build(struct engine *e, const struct build_options *o, struct build_result *ret,
                  struct err *err);

@@ -70,13 +70,24 @@ void state_key_layer(struct key *k, const struct state *s, size_t i); /* those o
 
 struct build;
 
+/* One platform that is built for, with stages of its own. */
+struct build_target {
+    struct platform platform;
+    struct strv globals; /* "K=V" of ARGs before the first FROM, and the platform's */
+    size_t first;        /* of its stages in build.stages: as many as the Dockerfile has */
+    size_t stage;        /* the one that is its image, in build.stages */
+    struct blob_id config_id;
+    struct image_config config; /* of the finished image */
+};
+
 struct build_stage {
     struct build *b;
-    size_t index;
+    struct build_target *target;
+    size_t index; /* in build.stages */
     const struct stage *def;
     char *shown;    /* "build", "stage-1" or "" */
     char *base;     /* FROM's word, expanded */
-    int base_stage; /* number of the stage it names, or -1 */
+    int base_stage; /* index of the stage it names, or -1 */
     bool replaced;  /* a named context has this stage's name: nothing of it is carried out */
     const char
         *base_context; /* the named context that FROM means, or has replaced the stage; NULL */
@@ -108,12 +119,13 @@ struct build {
     struct contexts *contexts; /* contexts.h */
     struct carried *carried;
     struct strv context_wants; /* what all needed stages will ask of the main one */
-    struct strv globals;       /* "K=V" of ARGs before the first FROM, and the platform's */
-    struct platform platform;  /* target */
     int64_t epoch;             /* SOURCE_DATE_EPOCH, or -1 */
     char *epoch_text;          /* what ARG gives for it; NULL: it was not asked for */
+    struct build_target *targets;
+    size_t n_targets;
+    bool is_split; /* by platform: in what is shown, and in directories that are written */
     struct build_stage *stages;
-    size_t n_stages, target;
+    size_t n_stages; /* of all targets */
     pthread_mutex_t lock;
     pthread_cond_t phase_changed;
     struct err first_error;
@@ -182,12 +194,16 @@ const char *build_id(struct build *b);
 void build_note_change(struct build *b, const struct context *c, const struct err *err);
 /* build.c: packs the layer's blob in the background when the image will have it. */
 void build_pack(struct build_stage *st, const struct layer *l);
-/* The image has the stage's layers. */
+/* The target's image has the stage's layers. */
 bool build_is_of_image(const struct build_stage *st);
-/* Number of the stage that --from=X means before stage `before`; -1: none. */
-int build_stage_ref(const struct build *b, const char *from, size_t before);
+/* plan_stages.c: index of the stage that --from=X means in st; -1: none. */
+int build_stage_ref(const struct build_stage *st, const char *from);
+/* Of the stage that has this number in the Dockerfile, for st's platform. */
+size_t build_stage_index(const struct build_stage *st, int number);
+/* The stage that is the image of the i-th target. */
+struct build_stage *build_target_stage(const struct build *b, size_t i);
 
-/* plan_stages.c: b->stages, and which of them the target needs. */
+/* plan_stages.c: b->stages, and which of them the targets need. */
 int build_plan_stages(struct build *b, struct err *err);
 /* build.c: all needed stages, side by side. */
 int build_run_stages(struct build *b, struct err *err);
@@ -219,6 +235,8 @@ int stage_run(struct build_stage *st, struct err *err);
 int stage_wait(struct build_stage *st, size_t index, struct err *err);
 /* "[build 2/5] TEXT" for the next step of the stage. */
 char *stage_vertex_name(struct build_stage *st, const struct instr *i) OWNED(mem_free);
+/* What its steps stand under in a report: "build", "", "linux/amd64->arm64 build". */
+char *stage_report_name(const struct build_stage *st) OWNED(mem_free);
 /* True: look nothing up for this stage. */
 bool stage_no_cache(const struct build_stage *st);
 void build_used_key(struct build *b, const struct cache_key *key);
@@ -333,22 +351,21 @@ int find_image(struct engine *e, const char *name, const struct find_options *o,
 int config_layers(struct store *s, const struct image_config *c, const struct layer ***ret,
                   struct err *err);
 
-/* assemble.c: the configuration of the built image, finished and kept. */
-int build_assemble(struct build *b, struct state *s, struct blob_id *ret_config,
-                   struct image_config *ret, struct err *err);
+/* assemble.c: the configuration of a target's image, finished and kept. */
+int build_assemble(struct build *b, struct build_target *t, struct err *err);
 /* The same, and nothing is kept: labels instead of those of the command line. ret_text may be NULL.
  */
-void build_assemble_text(struct build *b, struct state *s, const struct strv *labels,
-                         struct blob_id *ret_config, struct image_config *ret,
+void build_assemble_text(struct build *b, struct build_target *t, const struct strv *labels,
                          struct buf *ret_text);
 
 /* deliver.c: a build that asks for files only leaves no image behind but those with a name. */
 bool build_wants_image(const struct build_options *o);
 /* deliver.c: whether the image goes into a Docker engine, when there is one. */
 bool build_wants_engine(const struct build_options *o);
-/* deliver.c: tags, engine, outputs, iidfile, metadata. */
-int build_deliver(struct build *b, const struct blob_id *config_id,
-                  const struct image_config *config, struct state *s, struct err *err);
+/* deliver.c: the targets' images: tags, engine, outputs, iidfile, metadata. */
+int build_deliver(struct build *b, struct err *err);
+/* ... and what of it is known to be refused; nothing has to be made. */
+int build_check_delivery(const struct build *b, struct err *err);
 
 /* archive.c: an image as `docker load` and OCI tools take it: an OCI layout. */
 struct archive_options {
@@ -362,9 +379,19 @@ int archive_write(struct engine *e, const struct image_docs *d, const struct arc
 int archive_write_dir(struct engine *e, const struct image_docs *d, const struct archive_options *o,
                       const char *dest, struct err *err);
 
-/* export_tree.c: the merged file system, as files in a directory or as a tar. */
-int export_tree(struct engine *e, struct state *s, const char *dest, struct err *err);
-int export_tar(struct engine *e, struct state *s, struct sink *to, struct err *err);
+/*
+ * export_tree.c: merged file systems, as files in a directory or as a tar. Several that go into one
+ * directory may have directories in common, not files: ERR_USAGE.
+ */
+struct exported {
+    struct state *s;
+    const char *dir;  /* of the destination; "": itself */
+    const char *name; /* for the error: the platform */
+};
+int export_tree(struct engine *e, const struct exported *v, size_t n, const char *dest,
+                struct err *err);
+int export_tar(struct engine *e, const struct exported *v, size_t n, struct sink *to,
+               struct err *err);
 
 /* producer.c: a source of what fn writes into a sink, on a thread of its own. */
 typedef int (*produce_fn)(void *arg, struct sink *to, struct err *err);

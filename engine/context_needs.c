@@ -132,9 +132,8 @@ void context_need_looked_at(struct context_places *p, struct store *s, struct ru
     strv_add(&ret->unobserved, buf_str(&place));
 }
 
-static void need_image(struct context_places *p, const struct build *b)
+static void need_image(struct context_places *p, const struct state *s)
 {
-    const struct state *s = &b->stages[b->target].state;
     for (size_t i = 0; i < p->n_places; i++)
         for (size_t k = 0; k < s->n_layers; k++)
             if (p->places[i]->holder == s->layers[k])
@@ -224,11 +223,20 @@ static bool takes_files(const struct build_stage *st)
     return false;
 }
 
+/* A stage of the Dockerfile, for whichever platform. */
+static bool is_needed(const struct build *b, size_t number)
+{
+    bool needed = false;
+    for (size_t i = 0; i < b->n_targets; i++)
+        needed = needed || b->stages[b->targets[i].first + number].needed;
+    return needed;
+}
+
 static void note_others(const struct build *b, struct unused *ret)
 {
-    for (size_t i = 0; i < b->n_stages; i++) {
+    for (size_t i = 0; i < b->df->n_stages; i++) {
         const struct build_stage *st = &b->stages[i];
-        if (!st->needed && takes_files(st))
+        if (!is_needed(b, i) && takes_files(st))
             strv_add(&ret->others, st->def->name != NULL ? st->def->name : st->shown);
     }
 }
@@ -311,14 +319,15 @@ int context_places_end(struct context_places *p, struct build *b, struct unused 
 {
     const struct build_context *c;
     const struct used *rules;
-    if (contexts_find(b, NULL, &b->platform, &c, err) < 0)
+    if (contexts_find(b, NULL, NULL, &c, err) < 0)
         return err->code;
     if (c->kind != CONTEXT_DIR)
         return err_set(err, ERR_UNSUPPORTED,
                        "the context is no directory of this machine, and has no ignore file");
     if (check_contexts(b, err) < 0 || check_built(b, err) < 0)
         return err->code;
-    need_image(p, b);
+    for (size_t i = 0; i < b->n_targets; i++)
+        need_image(p, &build_target_stage(b, i)->state);
     for (size_t i = 0; i < p->n_runs; i++)
         context_need_looked_at(p, b->store, p->runs[i], ret);
     note_others(b, ret);

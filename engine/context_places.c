@@ -79,7 +79,7 @@ static bool is_main(struct build *b, const struct context *dir)
 {
     const struct build_context *c;
     struct err none = ERR_INIT;
-    return dir != NULL && contexts_find(b, NULL, &b->platform, &c, &none) == 0 && c->dir == dir;
+    return dir != NULL && contexts_find(b, NULL, NULL, &c, &none) == 0 && c->dir == dir;
 }
 
 struct planned_places {

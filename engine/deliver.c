@@ -20,9 +20,10 @@
 
 struct delivery {
     struct build *b;
-    const struct blob_id *config_id;
+    struct built_image *images; /* one for each platform */
+    size_t n_images;
+    const struct blob_id *config_id; /* of the first */
     const struct image_config *config;
-    struct state *s;
     struct strv names; /* canonical */
     int vertex;
     struct delivered result;
@@ -34,10 +35,23 @@ struct delivery {
 
 static bool has_away(const struct delivery *d)
 {
-    for (size_t i = 0; i < d->s->n_layers; i++)
-        if (layer_is_away(d->s->layers[i]))
-            return true;
+    for (size_t t = 0; t < d->n_images; t++) {
+        const struct state *s = &build_target_stage(d->b, t)->state;
+        for (size_t i = 0; i < s->n_layers; i++)
+            if (layer_is_away(s->layers[i]))
+                return true;
+    }
     return false;
+}
+
+static int fetch_all(const struct delivery *d, struct err *err)
+{
+    for (size_t t = 0; t < d->n_images; t++) {
+        const struct state *s = &build_target_stage(d->b, t)->state;
+        if (fetch_layers(d->b->e, s->layers, s->n_layers, err) < 0)
+            return err->code;
+    }
+    return 0;
 }
 
 /* The names no longer stand here for what they stood for. */
@@ -51,21 +65,69 @@ static int drop_tags(struct delivery *d, struct err *err)
     return 0;
 }
 
+/* A name alone stands for the image that this machine runs, else for the first. */
+static void order_platforms(const struct build *b, struct tag_platform *ret)
+{
+    struct platform host = platform_host();
+    size_t own = 0;
+    int best = -1;
+    for (size_t i = 0; i < b->n_targets; i++) {
+        int match = platform_match(&host, &b->targets[i].platform);
+        ret[i] = (struct tag_platform){ .platform = b->targets[i].platform,
+                                        .config = b->targets[i].config_id };
+        if (match >= 0 && (best < 0 || match < best)) {
+            own = i;
+            best = match;
+        }
+    }
+    struct tag_platform first = ret[own];
+    ret[own] = ret[0];
+    ret[0] = first;
+}
+
+static int set_name(const struct delivery *d, const char *name, struct err *err)
+{
+    const struct build *b = d->b;
+    if (b->n_targets == 1)
+        return tag_set(b->store, name, d->config_id, NULL, err);
+    AUTO(mem_free) struct tag_platform *v = mem_calloc(b->n_targets, sizeof(*v));
+    order_platforms(b, v);
+    if (name != NULL)
+        return tag_set_platforms(b->store, name, v, b->n_targets, err);
+    for (size_t i = 0; i < b->n_targets; i++)
+        if (tag_set(b->store, NULL, &v[i].config, NULL, err) < 0)
+            return err->code;
+    return 0;
+}
+
 static int set_tags(struct delivery *d, struct err *err)
 {
-    struct store *s = d->b->store;
     vertex_status(d->b->e, d->vertex, "exporting layers", 0, 0, true);
-    AUTO(mem_free) char *writing = str_printf("writing image %s", DIGEST_S(&d->config_id->d));
-    vertex_status(d->b->e, d->vertex, writing, 0, 0, true);
+    for (size_t i = 0; i < d->n_images; i++) {
+        AUTO(mem_free)
+        char *writing = str_printf("writing image %s", DIGEST_S(&d->images[i].config_id.d));
+        vertex_status(d->b->e, d->vertex, writing, 0, 0, true);
+    }
     if (d->names.n == 0)
-        return tag_set(s, NULL, d->config_id, NULL, err);
+        return set_name(d, NULL, err);
     for (size_t i = 0; i < d->names.n; i++) {
         AUTO(mem_free) char *naming = str_printf("naming to %s", d->names.v[i]);
-        if (tag_set(s, d->names.v[i], d->config_id, NULL, err) < 0)
+        if (set_name(d, d->names.v[i], err) < 0)
             return err->code;
         vertex_status(d->b->e, d->vertex, naming, 0, 0, true);
     }
     return 0;
+}
+
+/* What is said about an image stands beside it, where a manifest of its own can: an engine's load
+ * and `docker load` take none. */
+static void attest_images(struct delivery *d, bool attest)
+{
+    bool has = attest && d->provenance.predicate != NULL;
+    for (size_t i = 0; i < d->n_images; i++) {
+        d->images[i].attestations = has ? &d->provenance : NULL;
+        d->images[i].n_attestations = has;
+    }
 }
 
 /* The Docker engine. */
@@ -73,7 +135,7 @@ static int set_tags(struct delivery *d, struct err *err)
 /* What the image's last stage began with, if that was an image with a name. */
 static char *base_name(const struct build *b)
 {
-    const struct build_stage *st = &b->stages[b->target];
+    const struct build_stage *st = build_target_stage(b, 0);
     while (st->base_stage >= 0)
         st = &b->stages[st->base_stage];
     AUTO(image_name_release) struct image_name n = { 0 };
@@ -84,19 +146,26 @@ static char *base_name(const struct build *b)
     return image_name_canonical(&n);
 }
 
-/* One a layer of the configuration; NULL: the stages were not built, the store has them all. */
-static const struct layer *const *layers_of(const struct delivery *d)
+static int load_all_into(struct delivery *d, struct docker *docker, int vertex, struct err *err)
 {
-    return d->s->n_layers == d->config->n_layers ? d->s->layers : NULL;
+    struct blob_id index;
+    attest_images(d, false);
+    if (engine_load_platforms(d->b->e, docker, d->images, d->n_images, &d->names, vertex, &index,
+                              err) < 0)
+        return err->code;
+    d->is_elsewhere = true;
+    return 0;
 }
 
 static int load_into(struct delivery *d, struct docker *docker, int vertex, bool *ret_was_there,
                      struct err *err)
 {
+    if (d->n_images > 1)
+        return load_all_into(d, docker, vertex, err);
     AUTO(mem_free) char *base = base_name(d->b);
     struct engine_load what = { .config_id = d->config_id,
                                 .config = d->config,
-                                .layers = layers_of(d),
+                                .layers = d->images[0].layers,
                                 .names = &d->names,
                                 .base = base };
     struct engine_loaded got;
@@ -116,6 +185,19 @@ static int load_into(struct delivery *d, struct docker *docker, int vertex, bool
     return 0;
 }
 
+/* Nobody has asked for the engine: what it cannot hold stays here. */
+static bool is_beyond(const struct delivery *d, struct docker *docker)
+{
+    bool is_containerd = false;
+    struct err silent = ERR_INIT;
+    if (d->n_images == 1 ||
+        (docker_is_containerd(docker, &is_containerd, &silent) == 0 && is_containerd))
+        return false;
+    log_warn("engine", "the image stays in shale's store: an engine without containerd's image "
+                       "store holds no image of several platforms");
+    return true;
+}
+
 static int load_engine(struct delivery *d, bool required, struct err *err)
 {
     struct engine *e = d->b->e;
@@ -129,6 +211,8 @@ static int load_engine(struct delivery *d, bool required, struct err *err)
     }
     if (docker == NULL)
         return err_copy(err, &none);
+    if (!required && is_beyond(d, docker))
+        return 0;
     bool was_there = false;
     int64_t started = clock_mono_ms();
     int v = vertex_begin(e, "loading image into %s", docker_host(docker));
@@ -191,31 +275,74 @@ static int write_file(struct delivery *d, const char *dest, produce_fn fn, void 
     return rc;
 }
 
-static int produce_tar(void *arg, struct sink *to, struct err *err)
+/* File systems. */
+
+struct exporting {
+    struct delivery *d;
+    struct exported *v; /* one for each platform */
+    struct strv names, dirs;
+};
+
+static void exporting_release(struct exporting *x)
 {
-    struct delivery *d = arg;
-    return export_tar(d->b->e, d->s, to, err);
+    mem_free(x->v);
+    strv_release(&x->names);
+    strv_release(&x->dirs);
+}
+DEFINE_AUTO_VALUE(struct exporting, exporting_release);
+
+/* "linux_arm_v7" */
+static char *dir_of_platform(const char *platform)
+{
+    char *dir = str_dup(platform);
+    for (char *p = dir; *p; p++)
+        if (*p == '/')
+            *p = '_';
+    return dir;
 }
 
-/* What is said about an image stands beside it, where a manifest of its own can: an engine's load
- * and `docker load` take none. */
-static struct built_image built(const struct delivery *d, bool attest)
+static int export_open(struct delivery *d, const struct build_output *o, struct exporting *ret,
+                       struct err *err)
 {
-    struct built_image image = { .config_id = *d->config_id,
-                                 .config = d->config,
-                                 .layers = layers_of(d) };
-    if (attest && d->provenance.predicate != NULL) {
-        image.attestations = &d->provenance;
-        image.n_attestations = 1;
+    const struct build *b = d->b;
+    const char *given = o->attrs ? map_get(o->attrs, "platform-split") : NULL;
+    bool split = given != NULL ? str_eq(given, "true") : b->is_split;
+    if (given != NULL && !split && !str_eq(given, "false"))
+        return err_set(err, ERR_USAGE, "invalid value '%s' for platform-split", given);
+    ret->d = d;
+    ret->v = mem_calloc(b->n_targets, sizeof(*ret->v));
+    for (size_t i = 0; i < b->n_targets; i++) {
+        char text[64];
+        strv_add(&ret->names, platform_format(&b->targets[i].platform, text));
+        strv_take(&ret->dirs, split ? dir_of_platform(text) : str_dup(""));
     }
-    return image;
+    for (size_t i = 0; i < b->n_targets; i++)
+        ret->v[i] = (struct exported){ .s = &build_target_stage(b, i)->state,
+                                       .dir = ret->dirs.v[i],
+                                       .name = ret->names.v[i] };
+    return 0;
+}
+
+static int produce_tar(void *arg, struct sink *to, struct err *err)
+{
+    struct exporting *x = arg;
+    return export_tar(x->d->b->e, x->v, x->d->n_images, to, err);
+}
+
+static struct doc_options docs_options(const struct delivery *d, const struct output_options *how,
+                                       bool attest)
+{
+    struct doc_options options = how->docs;
+    options.is_index = options.is_index || (attest && d->b->is_split);
+    return options;
 }
 
 static int make_docs(struct delivery *d, const struct output_options *how, bool attest,
                      struct image_docs *ret, struct err *err)
 {
-    struct built_image image = built(d, attest);
-    return image_docs_make(d->b->e, &image, 1, &how->docs, ret, err);
+    struct doc_options options = docs_options(d, how, attest);
+    attest_images(d, attest);
+    return image_docs_make(d->b->e, d->images, d->n_images, &options, ret, err);
 }
 
 static void show_one(struct delivery *d, const char *what, const struct blob_id *id)
@@ -241,6 +368,8 @@ static void show_docs(struct delivery *d, const struct image_docs *docs)
 static int output_archive(struct delivery *d, const struct build_output *o, bool docker,
                           struct err *err)
 {
+    if (docker && d->n_images > 1)
+        return engine_refuse_platforms(err);
     AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
     AUTO(output_options_release) struct output_options how;
     output_options_init(&how);
@@ -271,20 +400,26 @@ static int output_docker(struct delivery *d, const struct build_output *o, struc
 
 static int output_local(struct delivery *d, const struct build_output *o, struct err *err)
 {
-    return export_tree(d->b->e, d->s, o->dest, err);
+    AUTO(exporting_release) struct exporting x = { .v = NULL };
+    if (export_open(d, o, &x, err) < 0)
+        return err->code;
+    return export_tree(d->b->e, x.v, d->n_images, o->dest, err);
 }
 
 static int output_tar(struct delivery *d, const struct build_output *o, struct err *err)
 {
-    return write_file(d, o->dest, produce_tar, d, err);
+    AUTO(exporting_release) struct exporting x = { .v = NULL };
+    return export_open(d, o, &x, err) < 0 ? err->code
+                                          : write_file(d, o->dest, produce_tar, &x, err);
 }
 
 static int push_image(struct delivery *d, const struct push_output *to, struct err *err)
 {
     const struct output_options *how = &to->options;
     AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
-    struct built_image image = built(d, true);
-    if (pusher_documents(to->pusher, &image, 1, &how->docs, &docs, err) < 0)
+    struct doc_options options = docs_options(d, how, true);
+    attest_images(d, true);
+    if (pusher_documents(to->pusher, d->images, d->n_images, &options, &docs, err) < 0)
         return err->code;
     show_docs(d, &docs);
     if (pusher_finish(to->pusher, &docs, how->by_digest, d->vertex, err) < 0)
@@ -333,6 +468,19 @@ static int write_output(struct delivery *d, const struct build_output *o, struct
                    "output type '%s' is not supported by this version of shale", o->type);
 }
 
+/* What images of several platforms are called as one: by their index, as it is in the store. */
+static int find_index(struct delivery *d, struct err *err)
+{
+    AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
+    struct doc_options how = { .compression = NULL };
+    if (d->n_images == 1)
+        return 0;
+    if (image_docs_make(d->b->e, d->images, d->n_images, &how, &docs, err) < 0)
+        return err->code;
+    delivered_note(&d->result, &docs, &d->names);
+    return 0;
+}
+
 bool build_wants_engine(const struct build_options *o)
 {
     return o->load == LOAD_YES || (o->load == LOAD_AUTO && o->n_outputs == 0);
@@ -362,7 +510,7 @@ static int keep_image(struct delivery *d, bool is_elsewhere, struct err *err)
         vertex_note(d->b->e, d->vertex, "not kept here: layers of its base are not fetched");
         rc = drop_tags(d, err);
     } else {
-        rc = fetch_layers(d->b->e, d->s->layers, d->s->n_layers, err);
+        rc = fetch_all(d, err);
         rc = rc < 0 ? rc : set_tags(d, err);
     }
     return vertex_close(d->b->e, d->vertex, rc, started, err);
@@ -381,7 +529,7 @@ static void take_provenance(struct delivery *d)
 static int deliver(struct delivery *d, struct err *err)
 {
     const struct build_options *o = d->b->o;
-    if (build_canonical_names(&o->tags, &d->names, err) < 0)
+    if (build_canonical_names(&o->tags, &d->names, err) < 0 || find_index(d, err) < 0)
         return err->code;
     strv_copy(&d->result.names, &d->names);
     take_provenance(d);
@@ -398,14 +546,42 @@ static int deliver(struct delivery *d, struct err *err)
     return deliver_results(d->b, &d->result, err);
 }
 
-int build_deliver(struct build *b, const struct blob_id *config_id,
-                  const struct image_config *config, struct state *s, struct err *err)
+/* What no delivery can hold is said before anything is built. */
+int build_check_delivery(const struct build *b, struct err *err)
 {
-    struct delivery d = { .b = b, .config_id = config_id, .config = config, .s = s };
-    d.result.config_id = config_id;
+    const struct build_options *o = b->o;
+    for (size_t i = 0; b->n_targets > 1 && i < o->n_outputs; i++)
+        if (str_eq(o->outputs[i].type, "docker") && o->outputs[i].dest != NULL)
+            return engine_refuse_platforms(err);
+    return 0;
+}
+
+/* One a layer of the configuration; NULL: the stages were not built, the store has them all. */
+static const struct layer *const *layers_of(const struct build *b, size_t i)
+{
+    const struct state *s = &build_target_stage(b, i)->state;
+    return s->n_layers == b->targets[i].config.n_layers ? s->layers : NULL;
+}
+
+int build_deliver(struct build *b, struct err *err)
+{
+    AUTO(mem_free) struct built_image *images = mem_calloc(b->n_targets, sizeof(*images));
+    for (size_t i = 0; i < b->n_targets; i++)
+        images[i] = (struct built_image){ .config_id = b->targets[i].config_id,
+                                          .config = &b->targets[i].config,
+                                          .layers = layers_of(b, i),
+                                          .platform = &b->targets[i].platform };
+    struct delivery d = { .b = b,
+                          .images = images,
+                          .n_images = b->n_targets,
+                          .config_id = &b->targets[0].config_id,
+                          .config = &b->targets[0].config };
+    d.result.config_id = d.config_id;
     int rc = deliver(&d, err);
     if (rc == 0 && d.result.has_top)
         b->result->manifest = d.result.top.id;
+    if (rc == 0 && d.n_images > 1)
+        b->result->config = d.result.top.id;
     json_decref(d.provenance.predicate);
     delivered_release(&d.result);
     strv_release(&d.names);

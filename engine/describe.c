@@ -37,8 +37,8 @@ static int make_outline(struct engine *e, const struct build_options *o, struct 
                         struct err *err)
 {
     AUTO(strv_release) struct strv globals = STRV_INIT;
-    struct platform host = platform_host();
-    struct asking asking = { .e = e, .platform = o->has_platform ? &o->platform : &host };
+    struct platform platform = build_first_platform(o);
+    struct asking asking = { .e = e, .platform = &platform };
     lint_add_globals(asking.platform, &globals);
     struct outline_options options = { .build_args = &o->build_args,
                                        .globals = &globals,

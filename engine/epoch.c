@@ -80,7 +80,7 @@ static int of_main(struct build *b, int v, int64_t *ret, struct err *err)
         return 0;
     if (b->o->context_tar == NULL)
         return of_remote(b, b->o->context, NULL, INSTR_UNSET, v, ret, err);
-    if (contexts_find(b, NULL, &b->platform, &c, err) < 0)
+    if (contexts_find(b, NULL, NULL, &c, err) < 0)
         return err->code;
     *ret = newest(c->layers[0]->listing);
     return 0;
@@ -143,7 +143,7 @@ static int of_stage(struct build *b, const struct stage *st, int v, int64_t *ret
 {
     AUTO(strv_release) struct strv globals = STRV_INIT;
     AUTO(instr_free) struct instr *add = NULL;
-    strv_copy(&globals, &b->globals);
+    strv_copy(&globals, &b->targets[0].globals);
     env_set(&globals, NAME, "");
     struct env_lookup lookup = env_lookup_strv(&globals);
     AUTO(instr_free)
@@ -186,7 +186,8 @@ static int resolve(struct build *b, const char *word, struct err *err)
 {
     struct reading r = { .word = word, .stage = -1 };
     bool is_main = str_eq(word, "context");
-    bool is_named = !is_main && context_spec_find(&b->o->contexts, word, &b->platform, &r.spec);
+    bool is_named =
+        !is_main && context_spec_find(&b->o->contexts, word, &b->targets[0].platform, &r.spec);
     if (!is_main && !is_named)
         r.stage = dockerfile_stage_named(b->df, word, b->df->n_stages);
     if (!is_main && !is_named && r.stage < 0)
@@ -201,7 +202,8 @@ static int resolve(struct build *b, const char *word, struct err *err)
 
 int epoch_read(struct build *b, struct err *err)
 {
-    const char *given = env_get(&b->o->build_args, NAME), *declared = env_get(&b->globals, NAME);
+    const char *given = env_get(&b->o->build_args, NAME);
+    const char *declared = env_get(&b->targets[0].globals, NAME);
     const char *text = given != NULL ? given : declared;
     char *end;
     b->epoch = NONE;
@@ -219,8 +221,8 @@ int epoch_read(struct build *b, struct err *err)
         return err_set(err, ERR_USAGE, NAME " of '%s' is out of range: %lld", text,
                        (long long)b->epoch);
     b->epoch_text = b->epoch == NONE ? str_dup("") : str_printf("%lld", (long long)b->epoch);
-    if (declared != NULL)
-        env_set(&b->globals, NAME, b->epoch_text);
+    for (size_t i = 0; declared != NULL && i < b->n_targets; i++)
+        env_set(&b->targets[i].globals, NAME, b->epoch_text);
     return 0;
 }
 

@@ -16,14 +16,15 @@ struct export
 {
     struct engine *e;
     struct state *s;
+    const char *dir;
     struct content *content;
-    struct tar_writer *tar; /* or NULL */
+    struct tar_writer *tar; /* borrowed, or NULL */
     int root;               /* of the directory */
+    struct map *dirs;       /* that are in the tar */
 };
 
 static void export_release(struct export *x)
 {
-    tar_writer_free(x->tar);
     content_free(x->content);
     fd_close(x->root);
 }
@@ -58,6 +59,40 @@ static struct source *open_entry(struct export *x, const struct entry *e, size_t
     return content_open(x->content, x->s->layers[layer], &bytes, err);
 }
 
+/* What one file system has where another one has it too. */
+struct overlap {
+    struct map *seen; /* path -> name, borrowed */
+    const char *name;
+};
+
+/* view_fn */
+static int note_path(void *arg, const struct entry *e, size_t layer UNUSED, struct err *err)
+{
+    struct overlap *o = arg;
+    if (e->type == ENTRY_DIR)
+        return 0;
+    const char *other = map_get(o->seen, e->path);
+    if (other != NULL)
+        return err_set(err, ERR_USAGE,
+                       "cannot overwrite %s from %s with %s when split option is disabled", e->path,
+                       other, o->name);
+    map_set(o->seen, e->path, (void *)(uintptr_t)o->name);
+    return 0;
+}
+
+static int check_overlap(const struct exported *v, size_t n, struct err *err)
+{
+    AUTO(map_free) struct map *seen = map_new(NULL);
+    if (n < 2 || *v[0].dir != '\0')
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        struct overlap o = { .seen = seen, .name = v[i].name };
+        if (view_walk(state_view(v[i].s), "", note_path, &o, err) < 0)
+            return err->code;
+    }
+    return 0;
+}
+
 static int check_digest(const struct entry *e, const struct digest *got, struct err *err)
 {
     if (digest_eq(&e->content, got))
@@ -90,7 +125,13 @@ static int put_tar(void *arg, const struct entry *e, size_t layer, struct err *e
         return err->code;
     if (*e->path == '\0')
         return 0;
+    if (e->type == ENTRY_DIR && map_has(x->dirs, e->path))
+        return 0;
+    if (e->type == ENTRY_DIR)
+        map_set(x->dirs, e->path, x);
     struct entry out = *e;
+    AUTO(mem_free) char *path = str_printf("%s%s%s", x->dir, *x->dir ? "/" : "", e->path);
+    out.path = path;
     out.hardlink = NULL;
     out.opaque = false;
     if (tar_writer_entry(x->tar, &out, err) < 0)
@@ -98,15 +139,33 @@ static int put_tar(void *arg, const struct entry *e, size_t layer, struct err *e
     return e->type == ENTRY_FILE ? tar_file(x, e, layer, err) : 0;
 }
 
-int export_tar(struct engine *e, struct state *s, struct sink *to, struct err *err)
+static int tar_one(struct engine *e, const struct exported *v, struct tar_writer *tar,
+                   struct map *dirs, struct err *err)
 {
-    AUTO(export_release) struct export x = { .e = e, .s = s, .root = -1 };
+    AUTO(export_release)
+    struct export x = { .e = e, .s = v->s, .dir = v->dir, .root = -1, .tar = tar };
+    AUTO(map_free) struct map *own = map_new(NULL);
+    x.dirs = *v->dir != '\0' ? own : dirs;
     x.content = content_new(e->store);
-    x.tar = fetch_layers(e, s->layers, s->n_layers, err) < 0 ? NULL : tar_writer_new(to, err);
-    if (x.tar == NULL || view_walk(state_view(s), "", want, &x, err) < 0 ||
-        view_walk(state_view(s), "", put_tar, &x, err) < 0)
+    struct entry dir = { .path = v->dir, .type = ENTRY_DIR, .mode = 0755 };
+    if (fetch_layers(e, v->s->layers, v->s->n_layers, err) < 0 ||
+        (*v->dir != '\0' && tar_writer_entry(tar, &dir, err) < 0) ||
+        view_walk(state_view(v->s), "", want, &x, err) < 0)
         return err->code;
-    return tar_writer_finish(x.tar, err);
+    return view_walk(state_view(v->s), "", put_tar, &x, err);
+}
+
+int export_tar(struct engine *e, const struct exported *v, size_t n, struct sink *to,
+               struct err *err)
+{
+    AUTO(tar_writer_free) struct tar_writer *tar = tar_writer_new(to, err);
+    AUTO(map_free) struct map *dirs = map_new(NULL);
+    if (tar == NULL || check_overlap(v, n, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < n; i++)
+        if (tar_one(e, &v[i], tar, dirs, err) < 0)
+            return err->code;
+    return tar_writer_finish(tar, err);
 }
 
 /* Directory. Owners are the user's own, as Docker's client leaves them; modes and times are kept.
@@ -202,7 +261,7 @@ static int finish_dir(void *arg, const struct entry *e, size_t layer UNUSED, str
                : 0;
 }
 
-int export_tree(struct engine *e, struct state *s, const char *dest, struct err *err)
+static int export_one(struct engine *e, struct state *s, const char *dest, struct err *err)
 {
     AUTO(export_release) struct export x = { .e = e, .s = s, .root = -1 };
     if (dir_make(AT_FDCWD, dest, 0755, err) < 0)
@@ -215,5 +274,20 @@ int export_tree(struct engine *e, struct state *s, const char *dest, struct err 
     if (view_walk(v, "", want, &x, err) < 0 || view_walk(v, "", put_tree, &x, err) < 0 ||
         view_walk(v, "", finish_dir, &x, err) < 0)
         return err->code;
+    return 0;
+}
+
+int export_tree(struct engine *e, const struct exported *v, size_t n, const char *dest,
+                struct err *err)
+{
+    if (check_overlap(v, n, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < n; i++) {
+        AUTO(mem_free) char *dir = str_printf("%s%s%s", dest, *v[i].dir ? "/" : "", v[i].dir);
+        if (*v[i].dir && dir_make(AT_FDCWD, dest, 0755, err) < 0)
+            return err_wrap(err, "cannot export to '%s'", dest);
+        if (export_one(e, v[i].s, dir, err) < 0)
+            return err->code;
+    }
     return 0;
 }

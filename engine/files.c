@@ -59,7 +59,7 @@ static int from_context(struct build_stage *st, struct files *f, const struct bu
                         const struct strv *wants, struct err *err)
 {
     if (c->kind == CONTEXT_STAGE)
-        return from_stage(st, f, (size_t)c->stage, err);
+        return from_stage(st, f, build_stage_index(st, c->stage), err);
     if (c->kind != CONTEXT_DIR) {
         take_layers(f, c->layers, c->n_layers);
         return 0;
@@ -71,7 +71,7 @@ static int from_context(struct build_stage *st, struct files *f, const struct bu
 /* A stage by number or name is the named context that has replaced it. */
 static const char *context_word(const struct build_stage *st, const char *name)
 {
-    int ref = name != NULL ? build_stage_ref(st->b, name, st->index) : -1;
+    int ref = name != NULL ? build_stage_ref(st, name) : -1;
     return ref >= 0 && st->b->stages[ref].replaced ? st->b->stages[ref].def->name : name;
 }
 
@@ -87,7 +87,7 @@ int files_open(struct build_stage *st, const char *from, const struct strv *want
         rc = from_context(st, &f, c, wants, err);
     } else if (rc == ERR_NOT_FOUND && name != NULL) {
         err_clear(err);
-        int stage = build_stage_ref(st->b, name, st->index);
+        int stage = build_stage_ref(st, name);
         rc = stage >= 0 ? from_stage(st, &f, (size_t)stage, err)
                         : from_other_image(st, &f, name, err);
     }

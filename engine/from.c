@@ -88,14 +88,15 @@ static int from_own_tags(struct engine *e, const char *canonical, const struct f
                          struct found_image *ret, struct err *err)
 {
     AUTO(stored_image_release) struct stored_image i = { 0 };
-    if (tag_get(e->store, canonical, &i, err) < 0)
+    if (tag_get_for(e->store, canonical, o->platform, &i, err) < 0)
         return err->code;
     AUTO(found_image_release) struct found_image f = { 0 };
     if (from_stored(e, &i, &f, err) < 0) {
         log_warn("engine", "'%s' is in the store but not whole: %s", canonical, err->msg);
         return err_set(err, ERR_NOT_FOUND, "'%s' is not whole", canonical);
     }
-    if (check_platform(&f, o->platform, canonical, err) < 0)
+    /* what a name has for a platform is that, whatever its last stage was */
+    if (!i.is_chosen && check_platform(&f, o->platform, canonical, err) < 0)
         return err->code;
     *ret = f;
     memset(&f, 0, sizeof(f));

@@ -102,7 +102,7 @@ static int get_image_manifest(struct registry *r, const char *reference,
     const struct descriptor *d = index_pick(&index, platform);
     char wanted[64];
     if (d == NULL)
-        return err_set(err, ERR_NOT_FOUND, "no match for platform in manifest: not found (%s)",
+        return err_set(err, ERR_USAGE, "no match for platform in manifest: not found (%s)",
                        platform_format(platform, wanted));
     AUTO(buf_release) struct buf inner = BUF_INIT;
     AUTO(mem_free) char *inner_media = NULL;

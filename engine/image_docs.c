@@ -167,7 +167,7 @@ static int make_one(struct engine *e, const struct built_image *image, const str
                     struct image_doc *ret, struct err *err)
 {
     ret->config_id = image->config_id;
-    ret->platform = image->config->platform;
+    ret->platform = image->platform ? *image->platform : image->config->platform;
     if (get_blobs(e, image, o, ret, err) < 0 ||
         blob_read(e->store, &image->config_id, MANIFEST_MAX, &ret->config_text, err) < 0)
         return err->code;

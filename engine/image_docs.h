@@ -24,6 +24,9 @@ struct attestation {
 struct built_image {
     struct blob_id config_id;
     const struct image_config *config;
+    /* What an index says that it is for: a stage of another platform may have been its last. NULL:
+     * what its configuration says. */
+    const struct platform *platform;
     /* Its layers, lowest first; NULL: as the store has them. One whose bytes are away goes under
      * the name that they have where they are. */
     const struct layer *const *layers;

@@ -56,7 +56,7 @@ struct step_report *step_report_begin(struct build_stage *st, const struct instr
 {
     struct step_report *r = build_report_add(&st->report);
     const char *text = strstr(name, "] ");
-    r->stage = str_dup(st->shown);
+    r->stage = stage_report_name(st);
     r->number = st->n_shown;
     r->total = st->n_total;
     r->line = i->line;

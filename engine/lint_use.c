@@ -191,12 +191,11 @@ static struct ignore *read_ignore(const struct build_options *o, const char *pat
 static int run_lint(struct use *u, const struct buf *text, const struct ignore *ig,
                     const struct lint_check *check, struct lint_report *ret, struct err *err)
 {
-    struct platform host = platform_host();
-    const struct platform *p = u->o->has_platform ? &u->o->platform : &host;
+    struct platform p = build_first_platform(u->o);
     struct lint_platform target;
     AUTO(strv_release) struct strv globals = STRV_INIT;
-    lint_platform_of(p, &target);
-    lint_add_globals(p, &globals);
+    lint_platform_of(&p, &target);
+    lint_add_globals(&p, &globals);
     struct lint_options options = {
         .build_args = &u->o->build_args,
         .globals = &globals,
@@ -258,6 +257,28 @@ int build_lint(struct build *b, const char *path, int v, int rc, int64_t started
     rc = lint_build(b, path, err);
     vertex_close(b->e, v, 0, started_ms, err);
     return rc;
+}
+
+void lint_found_base(const struct build_stage *st, const struct platform *found)
+{
+    static const char rule[] = "InvalidBaseImagePlatform";
+    const struct progress *p = st->b->e->progress;
+    const struct buf *text = &st->b->result->dockerfile;
+    const struct instr *from = st->def->from;
+    struct err ignored = ERR_INIT;
+    AUTO(lint_check_release) struct lint_check check = { .error = false };
+    char was[64], wanted[64];
+    if (p == NULL || p->warning == NULL || st->b->is_dry || found->os[0] == '\0' ||
+        (str_eq(found->os, st->platform.os) && str_eq(found->arch, st->platform.arch)) ||
+        lint_check_read(buf_str(text), text->len, &st->b->o->build_args, &check, &ignored) < 0 ||
+        check.skip_all || strv_has(&check.skip, rule))
+        return;
+    AUTO(mem_free)
+    char *said =
+        str_printf("Base image %s was pulled with platform \"%s\", expected \"%s\" for "
+                   "current build",
+                   st->base, platform_format(found, was), platform_format(&st->platform, wanted));
+    p->warning(p->arg, rule, said, from->line, from->line_end);
 }
 
 /* --check */

@@ -41,6 +41,9 @@ int lint_load(struct engine *e, const struct build_options *o, struct check_resu
               struct err *err);
 
 struct build;
+struct build_stage;
+/* Warns of an image that is not for the platform that FROM means: known when it has been found. */
+void lint_found_base(const struct build_stage *st, const struct platform *found);
 /*
  * An ordinary build's: tells the warnings while the Dockerfile's vertex v is open, ends it, and
  * fails when the Dockerfile wants that. rc: how reading went. path: NULL: it is no file.

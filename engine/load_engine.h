@@ -28,4 +28,14 @@ struct engine_loaded {
 int engine_load(struct engine *e, struct docker *docker, const struct engine_load *what, int vertex,
                 struct engine_loaded *ret, struct err *err);
 
+/*
+ * load_platforms.c: images of several platforms under the same names, as an index and whole. Only
+ * containerd's store can hold them: ERR_UNSUPPORTED, in buildx's words.
+ */
+int engine_load_platforms(struct engine *e, struct docker *docker, const struct built_image *images,
+                          size_t n, const struct strv *names, int vertex, struct blob_id *ret_index,
+                          struct err *err);
+/* The error for whatever cannot hold them. */
+int engine_refuse_platforms(struct err *err);
+
 #endif

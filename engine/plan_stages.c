@@ -11,9 +11,30 @@ static bool makes_layer(enum instr_kind kind)
     return kind == INSTR_RUN || kind == INSTR_COPY || kind == INSTR_ADD || kind == INSTR_WORKDIR;
 }
 
-int build_stage_ref(const struct build *b, const char *from, size_t before)
+size_t build_stage_index(const struct build_stage *st, int number)
 {
-    return dockerfile_stage_ref(b->df, from, before);
+    return st->target->first + (size_t)number;
+}
+
+/* A number of the Dockerfile, or -1, as an index. */
+static int index_of(const struct build_stage *st, int number)
+{
+    return number < 0 ? -1 : (int)build_stage_index(st, number);
+}
+
+static size_t number_of(const struct build_stage *st)
+{
+    return st->index - st->target->first;
+}
+
+int build_stage_ref(const struct build_stage *st, const char *from)
+{
+    return index_of(st, dockerfile_stage_ref(st->b->df, from, number_of(st)));
+}
+
+struct build_stage *build_target_stage(const struct build *b, size_t i)
+{
+    return &b->stages[b->targets[i].stage];
 }
 
 /* In BuildKit whatever is copied from or mounted is a stage too, and then none goes without name.
@@ -43,7 +64,7 @@ static void find_base(struct build *b, struct build_stage *st)
         st->base_context = name;
         return;
     }
-    st->base_stage = dockerfile_stage_base(b->df, st->base, st->index);
+    st->base_stage = index_of(st, dockerfile_stage_base(b->df, st->base, number_of(st)));
     bool from_replaced = st->base_stage >= 0 && b->stages[st->base_stage].replaced;
     if (from_replaced || (st->base_stage < 0 && contexts_has(b, st->base, &st->platform)))
         st->base_context = st->base;
@@ -54,16 +75,17 @@ static void find_base(struct build *b, struct build_stage *st)
         st->n_total += makes_layer(st->def->instrs[k]->kind);
 }
 
-static int prepare_stage(struct build *b, size_t i, struct err *err)
+static int prepare_stage(struct build *b, struct build_target *t, size_t i, struct err *err)
 {
-    struct build_stage *st = &b->stages[i];
-    struct env_lookup env = env_lookup_strv(&b->globals);
+    struct build_stage *st = &b->stages[t->first + i];
+    struct env_lookup env = env_lookup_strv(&t->globals);
     st->b = b;
-    st->index = i;
+    st->target = t;
+    st->index = t->first + i;
     st->def = &b->df->stages[i];
     st->waits_for = -1;
     state_init(&st->state);
-    st->platform = b->platform;
+    st->platform = t->platform;
     if (stands_alone(b->df))
         st->shown = str_dup("");
     else
@@ -98,7 +120,7 @@ static int need_context(struct search *s, const struct build_stage *st, const ch
     int stage;
     if (contexts_stage(s->b, name, &st->platform, &stage, err) < 0)
         return err->code;
-    return stage >= 0 ? mark_needed(s, (size_t)stage, err) : 0;
+    return stage >= 0 ? mark_needed(s, build_stage_index(st, stage), err) : 0;
 }
 
 /* What is no stage before st: an image, unless the Dockerfile has such a stage all the same.
@@ -106,11 +128,11 @@ static int need_context(struct search *s, const struct build_stage *st, const ch
 static int check_later(const struct build *b, const struct build_stage *st, const char *from,
                        const char *target, const struct instr *i, struct err *err)
 {
-    bool later = dockerfile_stage_named(b->df, from, b->n_stages) >= 0;
+    bool later = dockerfile_stage_named(b->df, from, b->df->n_stages) >= 0;
     char *end;
     long n = strtol(from, &end, 10);
     bool is_number = target == NULL && *from != '\0' && *end == '\0';
-    if (is_number && !later && (n < 0 || (size_t)n >= b->n_stages))
+    if (is_number && !later && (n < 0 || (size_t)n >= b->df->n_stages))
         return err_set(err, ERR_USAGE, "invalid stage index %s", from); /* of no line, there too */
     if (!later && !is_number)
         return 0;
@@ -134,7 +156,7 @@ static int need_source(struct search *s, const struct build_stage *st, const cha
         return 0;
     if (contexts_has(s->b, from, &st->platform))
         return need_context(s, st, from, err) < 0 ? err_at(err, i->line, i->line_end) : 0;
-    int ref = build_stage_ref(s->b, from, st->index);
+    int ref = build_stage_ref(st, from);
     return ref >= 0 ? mark_needed(s, (size_t)ref, err)
                     : check_later(s->b, st, from, target, i, err);
 }
@@ -219,7 +241,7 @@ static int check_base_name(const struct build_stage *st, struct err *err)
 
 static int check_stages(const struct build *b, struct err *err)
 {
-    for (size_t i = 0; i < b->n_stages; i++) {
+    for (size_t i = 0; i < b->df->n_stages; i++) {
         const struct stage *def = &b->df->stages[i];
         for (size_t k = 0; k < def->n_instrs; k++)
             if (check_from(b, def->instrs[k], err) < 0)
@@ -233,17 +255,34 @@ static int check_stages(const struct build *b, struct err *err)
     return 0;
 }
 
+static int prepare_target(struct build *b, struct build_target *t, struct err *err)
+{
+    for (size_t i = 0; i < b->df->n_stages; i++)
+        if (prepare_stage(b, t, i, err) < 0)
+            return err->code;
+    if (dockerfile_target(b->df, b->o->target, &t->stage, err) < 0)
+        return err->code;
+    t->stage += t->first;
+    return 0;
+}
+
 int build_plan_stages(struct build *b, struct err *err)
 {
-    b->n_stages = b->df->n_stages;
+    b->n_stages = b->n_targets * b->df->n_stages;
     b->stages = mem_calloc(b->n_stages, sizeof(*b->stages));
-    for (size_t i = 0; i < b->n_stages; i++)
-        if (prepare_stage(b, i, err) < 0)
+    for (size_t i = 0; i < b->n_targets; i++) {
+        b->targets[i].first = i * b->df->n_stages;
+        if (prepare_target(b, &b->targets[i], err) < 0)
             return err->code;
+    }
     AUTO(mem_free) bool *on_path = mem_calloc(b->n_stages, sizeof(*on_path));
     struct search s = { .b = b, .on_path = on_path };
-    if (dockerfile_target(b->df, b->o->target, &b->target, err) < 0 || check_stages(b, err) < 0 ||
-        mark_needed(&s, b->target, err) < 0 || entitlement_check(b, err) < 0)
+    if (check_stages(b, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < b->n_targets; i++)
+        if (mark_needed(&s, b->targets[i].stage, err) < 0)
+            return err->code;
+    if (entitlement_check(b, err) < 0)
         return err->code;
     build_collect_wants(b);
     return 0;

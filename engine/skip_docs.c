@@ -187,8 +187,9 @@ static void keep_labels(const struct build *b, const struct image_config *good, 
     }
 }
 
-static bool is_last_image(struct build *b, struct blob_id *ret_config, struct image_config *ret)
+static bool is_last_image(struct build *b)
 {
+    struct build_target *t = &b->targets[0];
     const struct blob_id *last = &b->before.row.image;
     AUTO(image_config_release) struct image_config good = { .labels = NULL };
     AUTO(strv_release) struct strv labels = STRV_INIT;
@@ -196,26 +197,27 @@ static bool is_last_image(struct build *b, struct blob_id *ret_config, struct im
     if (tag_config(b->store, last, &good, &gone) < 0)
         return false;
     keep_labels(b, &good, &labels);
-    build_assemble_text(b, &b->stages[b->target].state, &labels, ret_config, ret, NULL);
-    return digest_eq(&ret_config->d, &last->d);
+    build_assemble_text(b, t, &labels, NULL);
+    return digest_eq(&t->config_id.d, &last->d);
 }
 
-static bool try_stages(struct build *b, struct blob_id *ret_config, struct image_config *ret)
+static bool try_stages(struct build *b)
 {
     struct err ignored = ERR_INIT; /* what is wrong is said when it is built */
     return build_run_stages(b, &ignored) == 0 && build_all_known(b) && !b->docs->gave_up &&
-           b->docs->n_layers > 0 && is_last_image(b, ret_config, ret);
+           b->docs->n_layers > 0 && is_last_image(b);
 }
 
-/* Whether there is a build that this one can be compared with: of the same ignore file too. */
+/* Whether there is a build that this one can be compared with: of the same ignore file too. Of
+ * several platforms one image alone is remembered, which says nothing of the others. */
 static bool has_last(const struct build *b)
 {
-    return b->before.is_there && digest_eq(&b->before.steps.rules, &b->rules) && !b->o->no_cache &&
+    return b->n_targets == 1 && b->before.is_there &&
+           digest_eq(&b->before.steps.rules, &b->rules) && !b->o->no_cache &&
            b->o->no_cache_filter.n == 0;
 }
 
-int skip_docs_try(struct build *b, bool *ret_skipped, struct blob_id *ret_config,
-                  struct image_config *ret, struct err *err)
+int skip_docs_try(struct build *b, bool *ret_skipped, struct err *err)
 {
     AUTO(trial_release) struct docs_trial trial = { .told = map_new(NULL) };
     bool was_dry = b->is_dry;
@@ -230,7 +232,7 @@ int skip_docs_try(struct build *b, bool *ret_skipped, struct blob_id *ret_config
         return err_wrap(err, "documentation patterns");
     b->is_dry = true;
     b->docs = &trial;
-    *ret_skipped = try_stages(b, ret_config, ret);
+    *ret_skipped = try_stages(b);
     b->docs = NULL;
     b->is_dry = was_dry;
     if (!*ret_skipped)

@@ -60,11 +60,11 @@ void docs_hand_on(struct build *b, const struct layer *l);
 void docs_check_run(struct step *s);
 /*
  * Walks the stages of b, which are planned. *ret_skipped: the image of the last good build is the
- * result; the target's state is that image's, and ret_config and ret its configuration. Else the
- * stages are as they were before. Fails only when interrupted, and over patterns that are none.
+ * result; the target's state and configuration are that image's. Else the stages are as they were
+ * before. Nothing is skipped in a build of several platforms. Fails only when interrupted, and over
+ * patterns that are none.
  */
-int skip_docs_try(struct build *b, bool *ret_skipped, struct blob_id *ret_config,
-                  struct image_config *ret, struct err *err);
+int skip_docs_try(struct build *b, bool *ret_skipped, struct err *err);
 
 /* copy_docs.c: step_ops.is_docs of COPY and ADD. */
 bool copy_is_docs(struct step *s, const struct file_changes *c, char **ret_dest);

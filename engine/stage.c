@@ -7,6 +7,7 @@
 #include "engine/copy_internal.h"
 #include "engine/engine_internal.h"
 #include "engine/files.h"
+#include "engine/lint_use.h"
 #include "engine/push_output.h"
 #include "remote/url.h"
 #include <ctype.h>
@@ -140,11 +141,64 @@ static char *shown_text(const struct build_stage *st, const struct instr *i)
     return text;
 }
 
+/* "linux/amd64", "linux/amd64->arm64", "linux/amd64->windows/amd64" */
+static void add_platforms(struct buf *b, const struct platform *on, const struct platform *target)
+{
+    char text[64];
+    buf_adds(b, platform_format(on, text));
+    if (str_eq(on->os, target->os) && str_eq(on->arch, target->arch) &&
+        str_eq(on->variant, target->variant))
+        return;
+    platform_format(target, text);
+    buf_addf(b, "->%s", str_eq(on->os, target->os) ? strchr(text, '/') + 1 : text);
+}
+
+/* The platform that the stage's variables say is built for; ours when they say nothing. */
+static void known_target(const struct build_stage *st, struct platform *ret)
+{
+    struct err ignored = ERR_INIT;
+    const char *whole = env_get(&st->state.env, "TARGETPLATFORM");
+    const char *parts[] = { env_get(&st->state.env, "TARGETOS"),
+                            env_get(&st->state.env, "TARGETARCH"),
+                            env_get(&st->state.env, "TARGETVARIANT") };
+    *ret = st->platform;
+    if (whole != NULL && platform_parse(whole, ret, &ignored) == 0)
+        return;
+    if (parts[0] == NULL && parts[1] == NULL && parts[2] == NULL)
+        return;
+    bool has_variant = parts[2] != NULL && *parts[2] != '\0';
+    AUTO(mem_free)
+    char *text = str_printf("%s/%s%s%s", parts[0] ? parts[0] : st->platform.os,
+                            parts[1] ? parts[1] : st->platform.arch, has_variant ? "/" : "",
+                            has_variant ? parts[2] : "");
+    platform_parse(text, ret, &ignored);
+}
+
+/* As BuildKit names it: with platforms where there are several, and then with the target's as soon
+ * as the stage asks for it. */
 static void add_number(struct buf *b, struct build_stage *st)
 {
     int width = snprintf(NULL, 0, "%d", st->n_total);
+    struct platform target;
     st->n_shown++;
-    buf_addf(b, "[%s%s%*d/%d] ", st->shown, *st->shown ? " " : "", width, st->n_shown, st->n_total);
+    buf_adds(b, "[");
+    if (st->b->is_split) {
+        known_target(st, &target);
+        add_platforms(b, &st->platform, &target);
+        buf_adds(b, " ");
+    }
+    buf_addf(b, "%s%s%*d/%d] ", st->shown, *st->shown ? " " : "", width, st->n_shown, st->n_total);
+}
+
+char *stage_report_name(const struct build_stage *st)
+{
+    AUTO(buf_release) struct buf name = BUF_INIT;
+    if (st->b->is_split) {
+        add_platforms(&name, &st->platform, &st->target->platform);
+        buf_adds(&name, *st->shown ? " " : "");
+    }
+    buf_adds(&name, st->shown);
+    return buf_take(&name);
 }
 
 char *stage_vertex_name(struct build_stage *st, const struct instr *i)
@@ -174,6 +228,7 @@ static int from_image(struct build_stage *st, struct err *err)
     AUTO(base_image_release) struct base_image x = { .found = NULL };
     if (base_image_find(b, st->base, &st->platform, NULL, &x, err) < 0)
         return err->code;
+    lint_found_base(st, &x.found->config.platform);
     AUTO(buf_release) struct buf shown = BUF_INIT;
     add_number(&shown, st);
     buf_addf(&shown, "FROM %s", x.canonical);
@@ -240,7 +295,7 @@ static int from_context(struct build_stage *st, struct err *err)
     if (contexts_find(st->b, st->base_context, &st->platform, &c, err) < 0)
         return err->code;
     if (c->kind == CONTEXT_STAGE)
-        return from_stage(st, (size_t)c->stage, err);
+        return from_stage(st, build_stage_index(st, c->stage), err);
     if (c->kind != CONTEXT_IMAGE)
         return from_files(st, err);
     state_from_image(&st->state, &c->image.config, c->layers, c->n_layers);
@@ -266,7 +321,7 @@ static int find_source(struct build_stage *st, const char *from, struct err *err
 {
     struct build *b = st->b;
     if (from == NULL || *from == '\0' || strchr(from, '$') != NULL || str_eq(from, "scratch") ||
-        contexts_has(b, from, &st->platform) || build_stage_ref(b, from, st->index) >= 0)
+        contexts_has(b, from, &st->platform) || build_stage_ref(st, from) >= 0)
         return 0;
     AUTO(base_image_release) struct base_image x = { .found = NULL };
     int rc = base_image_find(b, from, &st->platform, NULL, &x, err);
@@ -299,7 +354,7 @@ static int do_arg(struct build_stage *st, const struct instr *i, struct err *err
         const struct instr_pair *p = &i->pairs.v[k];
         const char *value = epoch_build_arg(st->b, p->key);
         if (value == NULL)
-            value = p->value ? p->value : env_get(&st->b->globals, p->key);
+            value = p->value ? p->value : env_get(&st->target->globals, p->key);
         AUTO(mem_free) char *own = str_dup(value);
         state_declare_arg(s, p->key, own);
         if (own != NULL)

@@ -7,6 +7,7 @@
 #include "engine/context_places.h"
 #include "engine/engine_internal.h"
 #include "engine/entitlement.h"
+#include "exec/foreign.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -396,8 +397,16 @@ static int run_observed(struct step *s, struct work *w, const struct strv *env,
     return run_command(s, w, env, NULL, ret, err);
 }
 
+/* What is run are the files that the image has: it says what they are for. */
+static int check_platform(const struct build_stage *st, struct err *err)
+{
+    return foreign_check(&st->state.config.platform, err);
+}
+
 static int execute(struct step *s, const struct layer **ret, struct err *err)
 {
+    if (check_platform(s->st, err) < 0)
+        return err->code;
     int rc = run_prepared_as(s, run_observed, ret, err);
     if (rc == 0 && s->st->b->epoch < 0) /* else the image gets one with other times */
         build_pack(s->st, *ret);
@@ -408,7 +417,7 @@ static int execute(struct step *s, const struct layer **ret, struct err *err)
 static int check_run(struct step *s, struct err *err)
 {
     const struct run *r = s->arg;
-    return run_mounts_check(&r->mounts, err);
+    return check_platform(r->st, err) < 0 ? err->code : run_mounts_check(&r->mounts, err);
 }
 
 static const struct step_ops run_ops = { .kind = "run",

@@ -19,8 +19,8 @@ struct walks {
     struct context_places *places;
     struct unused *ret;
     struct strv paths;
-    struct diff_id *image; /* the layers of the image */
-    size_t n_image;
+    struct diff_id *image; /* the layers of the targets' images */
+    size_t n_image, cap_image;
 };
 
 static void walks_release(struct walks *w)
@@ -35,21 +35,29 @@ DEFINE_AUTO_VALUE(struct walks, walks_release);
 static int end_first(void *arg, struct build *b, struct err *err)
 {
     struct walks *w = arg;
-    const struct state *s = &b->stages[b->target].state;
     if (context_places_end(w->places, b, w->ret, &w->paths, err) < 0)
         return err->code;
-    w->image = mem_calloc(s->n_layers + 1, sizeof(*w->image));
-    for (; w->n_image < s->n_layers; w->n_image++)
-        w->image[w->n_image] = s->layers[w->n_image]->diff_id;
+    for (size_t t = 0; t < b->n_targets; t++) {
+        const struct state *s = &build_target_stage(b, t)->state;
+        for (size_t i = 0; i < s->n_layers; i++) {
+            MEM_ROOM(w->image, w->n_image, w->cap_image);
+            w->image[w->n_image++] = s->layers[i]->diff_id;
+        }
+    }
     return 0;
 }
 
-static bool same_image(const struct walks *w, const struct state *s)
+static bool same_images(const struct walks *w, const struct build *b)
 {
-    bool same = s->undecided == NULL && s->n_layers == w->n_image;
-    for (size_t i = 0; same && i < w->n_image; i++)
-        same = digest_eq(&s->layers[i]->diff_id.d, &w->image[i].d);
-    return same;
+    bool same = true;
+    size_t n = 0;
+    for (size_t t = 0; same && t < b->n_targets; t++) {
+        const struct state *s = &build_target_stage(b, t)->state;
+        same = s->undecided == NULL && n + s->n_layers <= w->n_image;
+        for (size_t i = 0; same && i < s->n_layers; i++)
+            same = digest_eq(&s->layers[i]->diff_id.d, &w->image[n++].d);
+    }
+    return same && n == w->n_image;
 }
 
 /* A command that would run; NULL: none would. */
@@ -74,7 +82,7 @@ static int end_second(void *arg, struct build *b, struct err *err UNUSED)
     if (r != NULL) {
         step_report_place(r, &place);
         w->ret->refused = str_printf("%s %s would run again", buf_str(&place), r->text);
-    } else if (!same_image(w, &b->stages[b->target].state)) {
+    } else if (!same_images(w, b)) {
         w->ret->refused = str_dup("the image would be another one");
     }
     return 0;

@@ -15,8 +15,8 @@ import tarfile
 EPOCH = "1577836800"
 
 
-KEYS = frozenset("all_capabilities args change computed_options context differ dockerfile_stdin epoch fact_values facts fails "
-                 "files fresh literal made modes named oci only_args others same same_id same_index stdin tag "
+KEYS = frozenset("all_capabilities args below change computed_options context differ dockerfile_stdin epoch fact_values "
+                 "facts fails files fresh literal made modes named oci only_args others same same_id same_index stdin tag "
                  "values".split())
 
 
@@ -24,7 +24,7 @@ def at(line, dockerfile=None, **more):
     """dockerfile: number, or numbers to be joined; values: of verbs in order, or a dictionary of "@{...}" and "{{...}}";
     args: further arguments; files: context that rows do not hold; modes: of files; change: of the context before, None
     removes; named: named context -> names of the rows that make it; context: instead of a directory; stdin: the files
-    of a context tar; fails: whether the build must; tag: keeps the image; oci: makes a layout; same,
+    of a context tar; below: directory of the output that the facts are about; fails: whether the build must; tag: keeps the image; oci: makes a layout; same,
     differ: path -> number of an earlier build; facts: (first, last line)."""
     if set(more) - KEYS:
         raise TypeError(f"no such key: {set(more) - KEYS}")
@@ -227,6 +227,12 @@ STEPS = {
     "namedcontext/testNamedImageContextScratch": [at(420, values=["busybox"])],
     "namedcontext/testNamedInputContext": [
         at(830, 0, tag="case/input"), at(880, 1, only_args=["--build-context=base=docker-image://case/input"])],
+    "namedcontext/testNamedMultiplatformInputContext": [
+        at(1005, 0, tag="case/input"),
+        at(1040, 1, only_args=["--platform=linux/amd64,linux/arm64", "--build-context=base=docker-image://case/input"],
+           below="linux_amd64", facts=(1040, 1111)),
+        at(1110, 1, only_args=["--platform=linux/amd64,linux/arm64", "--build-context=base=docker-image://case/input"],
+           below="linux_arm64", facts=(1111, 1120))],
     "namedcontext/testNamedLocalContext": [at(495, named={"base": ["out", "out2", ".dockerignore"]})],
     "namedcontext/testNamedOCILayoutContext": [
         at(560, 0, oci=True), at(640, 1, only_args=["--build-context=base=oci-layout://{oci}@sha256:{digest}",
@@ -320,7 +326,8 @@ UNUSED = {
 
 # (case, line) of facts that the Go source compares without the white space around them.
 TRIMMED = {("namedcontext/testNamedImageContext", "164"), ("resources/testUlimit", "101"),
-           ("resources/testLinuxResources", "221")}
+           ("resources/testLinuxResources", "221"),
+           *(("namedcontext/testNamedMultiplatformInputContext", line) for line in ("1106", "1110", "1114", "1118"))}
 
 # (case, line) of facts in outputs.tsv that were paired with another value than the path's content -> why.
 NOT_FACTS = {

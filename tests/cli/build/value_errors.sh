@@ -4,7 +4,7 @@ bad -t 'a b'
 bad -t ''
 bad --network foo
 bad --platform foo/bar/baz/q
-bad --platform linux/amd64,linux/arm64
+bad --platform linux/amd64,foo/bar/baz/q
 bad --label =x
 bad --build-arg ''
 bad --build-arg =x
