@@ -151,11 +151,11 @@ start_registry() { # its log has a line for each request
     return 1
 }
 
-# GETs of blobs of repository base that were answered, but for its configuration, since mark.
+# Layers of the base that were asked for since mark.
 mark() { log_lines=$(wc -l <"$dir/registry.log"); }
 base_layers_asked() {
-    tail -n "+$((log_lines + 1))" "$dir/registry.log" | grep -o '"GET /v2/base/blobs/sha256:[0-9a-f]* HTTP/1.1\\\?" 200\|GET /v2/base/blobs/sha256:[0-9a-f]*' |
-        grep -v "${base_config#sha256:}" | sort -u | wc -l
+    tail -n "+$((log_lines + 1))" "$dir/registry.log" | grep -o 'GET /v2/base/blobs/sha256:[0-9a-f]*' | sort -u |
+        grep -cF "$base_layers" || :
 }
 
 fresh_shale() { SHALE_ROOT=$dir/fresh "$SHALE" build --progress=plain --load=false --push -t "$REGISTRY/app:1" "$dir/copy"; }
@@ -181,7 +181,8 @@ fresh_runner() {
     printf 'FROM %s/base:1\nWORKDIR /app\nCOPY src .\n' "$REGISTRY" >"$dir/copy/Dockerfile"
     "$SHALE" build --progress=plain --load=false --push -t "$REGISTRY/base:1" -f "$dir/Dockerfile.base" "$dir/empty" >"$dir/log" 2>&1 ||
         { echo "fresh runner: not measured: $(tail -n 1 "$dir/log")"; return; }
-    base_config=$(curl -s -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$REGISTRY/v2/base/manifests/1" | jq -r .config.digest)
+    base_layers=$(skopeo --insecure-policy inspect --raw --tls-verify=false "docker://$REGISTRY/base:1" | jq -r '.layers[].digest')
+    [ -n "$base_layers" ] || { echo "fresh runner: not measured, the base has no manifest"; return; }
     forget 0
     mark
     run fresh_shale
