@@ -63,26 +63,29 @@ static int refuse_annotations_of_index(const struct doc_options *o, struct err *
 /* Layers: their blobs in the wanted encoding, made side by side where they are not there yet. */
 
 /*
- * Bytes that are elsewhere keep the name that they have there, unless they are to be packed
- * otherwise whatever it costs: they are not fetched for that. What the store would not keep as it
- * came has no such name.
+ * Bytes that came from elsewhere, or are still there, keep the name that they have there (as
+ * without force-compression in BuildKit): who has the base has them. What the store would not keep
+ * as it came has no such name. 1: *ret is it.
  */
-static const struct layer_place *named_elsewhere(const struct layer *l, const struct doc_options *o)
+static int find_named_elsewhere(struct store *s, const struct layer *l, const struct doc_options *o,
+                                struct layer_blob *ret, struct err *err)
 {
     const struct layer_place *p = layer_place(l);
-    if (p == NULL || p->blob.compression == COMPRESSION_NONE)
-        return NULL;
-    return o->force_compression && o->compression != NULL ? NULL : p;
+    if (o->compression != NULL && o->force_compression)
+        return 0;
+    if (p != NULL && p->blob.compression != COMPRESSION_NONE) {
+        *ret = p->blob;
+        return 1;
+    }
+    return o->compression != NULL ? layer_came_as(s, l, *o->compression, ret, err) : 0;
 }
 
 int image_docs_blob(struct engine *e, const struct layer *l, const struct doc_options *o,
                     struct layer_blob *ret, struct err *err)
 {
-    const struct layer_place *elsewhere = named_elsewhere(l, o);
-    if (elsewhere != NULL) {
-        *ret = elsewhere->blob;
-        return 0;
-    }
+    int found = find_named_elsewhere(e->store, l, o, ret, err);
+    if (found != 0)
+        return found < 0 ? found : 0;
     if (o->compression == NULL)
         return layer_blob(e->store, l, NULL, ret, err);
     struct pack_options how = PACK_AS(*o->compression);

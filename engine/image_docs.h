@@ -61,6 +61,7 @@ struct doc_options {
     size_t n_annotations;
     const struct strv *names; /* canonical: what statements are about; may be NULL */
     bool has_listings;        /* listings.h: OCI manifests name those of their layers */
+    bool no_listings;         /* nor does a pusher see to that */
 };
 
 /* One manifest with its blobs. */
@@ -110,9 +111,5 @@ int image_docs_blob(struct engine *e, const struct layer *l, const struct doc_op
                     struct layer_blob *ret, struct err *err);
 /* Brings here those layers' bytes that are not; has (may be NULL): one a layer, not needed. */
 int image_doc_bring(struct engine *e, const struct image_doc *d, const bool *has, struct err *err);
-/* The blob that image_docs_make would name for this layer: for those who send layers before the
- * image is there. Any thread. */
-int image_docs_blob(struct engine *e, const struct layer *l, const struct doc_options *o,
-                    struct layer_blob *ret, struct err *err);
 
 #endif

@@ -171,6 +171,7 @@ static const struct attribute {
     { "registry.insecure", FLAG(insecure) },
     { "name-canonical", FLAG(name_canonical) },
     { "tar", FLAG(is_tar) },
+    { "listings", FLAG(listings) }, /* ours: docs/listings-in-registries.md */
 #undef FLAG
     { "prefer-nondist-layers", .is_bool = true },
     { "rewrite-timestamp", .is_bool = true }, /* with an epoch layers have its time anyway */
@@ -248,6 +249,7 @@ int output_options_parse(struct output_options *x, const struct build_output *o,
                          const struct build_options *b, struct err *err)
 {
     x->oci_types = !str_eq(o->type, "docker");
+    x->listings = true;
     if (build_canonical_names(&b->tags, &x->names, err) < 0 || take_all(x, o->attrs, err) < 0 ||
         check_times(x, b, err) < 0)
         return err->code;
@@ -257,6 +259,7 @@ int output_options_parse(struct output_options *x, const struct build_output *o,
         add_annotation(x, &copy, b->annotations[i].value);
     }
     x->docs.docker_types = !x->oci_types;
+    x->docs.no_listings = !x->listings;
     x->docs.annotations = x->annotations;
     x->docs.n_annotations = x->n_annotations;
     return 0;

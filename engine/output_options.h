@@ -18,7 +18,7 @@ struct output_options {
     struct annotation *annotations;
     size_t n_annotations, cap_annotations;
     struct strv names; /* canonical: the build's tags, else name= */
-    bool oci_types, push, by_digest, insecure, name_canonical, inline_attestations;
+    bool oci_types, push, by_digest, insecure, name_canonical, inline_attestations, listings;
     bool is_tar; /* tar=false: a directory */
     char *epoch; /* source-date-epoch, or NULL */
 };

@@ -158,6 +158,10 @@ static const char *const texts[Q_COUNT] = {
     [Q_LAYER_BLOBS] = "SELECT compression, blob, size FROM layer_blobs WHERE diff = ?1",
     [Q_ORIGIN_PUT] = "INSERT INTO origins VALUES (?1, ?2, ?3)"
                      " ON CONFLICT DO UPDATE SET seen_s = excluded.seen_s",
+    [Q_LAYER_CAME] = "SELECT compression, blob, size FROM layer_blobs JOIN layers USING (diff)"
+                     " WHERE diff = ?1 AND NOT is_ours AND EXISTS"
+                     " (SELECT 1 FROM origins WHERE origins.blob = layer_blobs.blob)"
+                     " ORDER BY compression = ?2 DESC, compression, blob",
     [Q_ORIGINS] = "SELECT repository FROM origins WHERE blob = ?1 ORDER BY seen_s DESC, repository",
     [Q_LAYER_BLOB_PUT] = "INSERT OR IGNORE INTO layer_blobs VALUES (?1, ?2, ?3, ?4)",
     [Q_LAYER_BLOB_DROP] = "DELETE FROM layer_blobs WHERE diff = ?1 AND blob = ?2",
@@ -185,7 +189,8 @@ static const char *const texts[Q_COUNT] = {
     [Q_TAG_LIST] = "SELECT name, config, manifest, tagged_s, size FROM tags JOIN images"
                    " USING (config) ORDER BY name",
     [Q_TAG_PLATFORM_PUT] = "INSERT OR REPLACE INTO tag_platforms VALUES (?1, ?2, ?3)",
-    [Q_TAG_PLATFORMS] = "SELECT platform, config FROM tag_platforms WHERE name = ?1",
+    [Q_TAG_PLATFORMS] = "SELECT platform, config FROM tag_platforms WHERE name = ?1"
+                        " ORDER BY platform",
     [Q_REMOTE_PUT] = "INSERT OR REPLACE INTO remote_names VALUES (?1, ?2, ?3, ?4, ?5)",
     [Q_REMOTE_GET] = "SELECT name, config, manifest, seen_s, 0 FROM remote_names"
                      " WHERE name = ?1 AND platform = ?2",

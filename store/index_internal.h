@@ -42,6 +42,7 @@ enum query_id {
     Q_LAYER_BLOB_PUT,
     Q_ORIGIN_PUT,
     Q_ORIGINS,
+    Q_LAYER_CAME,
     Q_LAYER_BLOB_DROP,
     Q_LAYER_USE,
     Q_TREE_GET,

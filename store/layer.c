@@ -83,6 +83,43 @@ static int find_blob_rows(struct db *ix, void *arg, struct err *err)
     return r < 0 ? r : 0;
 }
 
+struct came_query {
+    const struct diff_id *id;
+    enum compression preferred;
+    struct layer_blobs found;
+};
+
+static int find_came_rows(struct db *ix, void *arg, struct err *err)
+{
+    struct came_query *cq = arg;
+    int r = 1;
+    AUTO(query_end) sqlite3_stmt *q = query(ix, Q_LAYER_CAME, err);
+
+    if (q == NULL)
+        return err->code;
+    cq->found.n = 0;
+    bind_digest(q, 1, &cq->id->d);
+    bind_text(q, 2, encoding_name(cq->preferred));
+    while (cq->found.n < ARRAY_LEN(cq->found.v) && (r = query_step(ix, q, err)) > 0)
+        take_blob_row(q, &cq->found);
+    return r < 0 ? r : 0;
+}
+
+int layer_came_as(struct store *s, const struct layer *l, enum compression preferred,
+                  struct layer_blob *ret, struct err *err)
+{
+    struct came_query cq = { .id = &l->diff_id, .preferred = preferred };
+
+    if (db_read(s->db, find_came_rows, &cq, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < cq.found.n; i++)
+        if (blob_has_size(s, &cq.found.v[i].id, cq.found.v[i].size)) {
+            *ret = cq.found.v[i];
+            return 1;
+        }
+    return 0;
+}
+
 int layer_blobs_find(struct store *s, const struct diff_id *id, struct layer_blobs *ret,
                      struct err *err)
 {

@@ -58,6 +58,13 @@ typedef const struct layer *(*layer_fetch_fn)(void *arg, const struct diff_id *i
 void store_fetch_with(struct store *s, layer_fetch_fn fn, void *arg);
 
 /*
+ * The blob as which somebody else's layer came from a registry, one of that compression first when
+ * several did. 1, 0: it is ours, or did not come so, or it is gone; or a negative code.
+ */
+int layer_came_as(struct store *s, const struct layer *l, enum compression preferred,
+                  struct layer_blob *ret, struct err *err);
+
+/*
  * One of those who would fetch a layer, threads and processes: an fd to be closed, or a negative
  * code. cancel (may be NULL) ends the waiting. Look for the layer afterwards.
  */

@@ -286,6 +286,18 @@ static const struct tag_platform *best_of(const struct platforms *x, const struc
     return best;
 }
 
+int tag_get_platforms(struct store *s, const char *name, struct tag_platform **ret, size_t *ret_n,
+                      struct err *err)
+{
+    AUTO(platforms_release) struct platforms x = { .name = name };
+
+    if (db_read(s->db, collect_platforms, &x, err) < 0)
+        return err->code;
+    *ret = TAKE(x.v);
+    *ret_n = x.n;
+    return 0;
+}
+
 int tag_get_for(struct store *s, const char *name, const struct platform *want,
                 struct stored_image *ret, struct err *err)
 {

@@ -42,6 +42,10 @@ int tag_set_platforms(struct store *s, const char *name, const struct tag_platfo
  * whatever its platform. */
 int tag_get_for(struct store *s, const char *name, const struct platform *want,
                 struct stored_image *ret, struct err *err);
+/* All of them, freed by the caller; none when the name stands for one image alone. Order: by
+ * platform. */
+int tag_get_platforms(struct store *s, const char *name, struct tag_platform **ret, size_t *ret_n,
+                      struct err *err);
 /* Gives what has a name another one as well, all of its platforms. */
 int tag_copy(struct store *s, const char *name, const char *as, struct err *err);
 /* ERR_NOT_FOUND when there is none. The image's bytes stay until they are reclaimed. */

@@ -101,6 +101,32 @@ t_a_file_of_the_base_is_copied_by_fetching_its_layer_alone() {
     eq 300000 "$(stat -c %s there/rootfs/big)"
 }
 
+t_a_push_without_listings_is_what_an_archive_is() {
+    push_base
+    echo new >ctx/file
+    printf 'FROM base:1\nCOPY file /\n' | dockerfile
+    build -o type=registry,listings=false -o type=oci,dest=plain.tar -t "$REGISTRY/app:1"
+    eq null "$(manifest app 1 | jq -r .annotations)"
+    mkdir plain
+    tar -C plain -xf plain.tar
+    eq "$(jq -r '.manifests[0].digest' plain/index.json)" "sha256:$(manifest app 1 | sha256sum | cut -d' ' -f1)"
+}
+
+t_a_layer_that_came_as_zstd_is_pushed_as_it_came() {
+    push_base zstd,force-compression=true
+    printf 'FROM %s\nRUN true\nLABEL x=y\n' "$BASE" | dockerfile
+    a_fresh_store
+    build --push -t "$REGISTRY/app:1" # its bytes are here
+    a_fresh_store
+    printf 'FROM %s\nLABEL x=y\n' "$BASE" | dockerfile
+    build --push -t "$REGISTRY/app:2" # and here not
+    eq "$(manifest base 1 | jq -c '[.layers[].digest]')" "$(manifest app 2 | jq -c '[.layers[].digest]')"
+    eq "$(manifest base 1 | jq -c '[.layers[].digest]')" "$(manifest app 1 | jq -c "[.layers[:$(manifest base 1 | jq '.layers | length')][].digest]")"
+    eq "application/vnd.oci.image.layer.v1.tar+zstd" "$(manifest app 1 | jq -r '.layers[0].mediaType')"
+    build --push -o type=registry,force-compression=true -t "$REGISTRY/app:3"
+    eq "application/vnd.oci.image.layer.v1.tar+gzip" "$(manifest app 3 | jq -r '.layers[0].mediaType')"
+}
+
 t_without_a_place_for_the_image_it_is_kept_whole() {
     push_base
     echo new >ctx/file

@@ -285,3 +285,18 @@ t_push_and_another_output_are_both_done() {
     tar -xOf x.tar "blobs/sha256/${manifest#sha256:}" | jq -c '[.config.digest, .layers[].digest]' >written
     eq "$(cat written)" "$(raw app:1 | jq -c '[.config.digest, .layers[].digest]')"
 }
+
+t_an_image_of_the_store_for_several_platforms_is_pushed_as_an_index() {
+    start_registry
+    printf 'FROM scratch\nARG TARGETARCH\nCOPY file-$TARGETARCH /\n' | dockerfile
+    echo a >ctx/file-amd64
+    echo b >ctx/file-arm64
+    build --platform linux/amd64,linux/arm64 -t "$REGISTRY/app:1"
+    shale push "$REGISTRY/app:1" >out 2>log
+    skopeo --insecure-policy inspect --raw --tls-verify=false "docker://$REGISTRY/app:1" >index.json
+    eq "amd64 arm64" "$(jq -r '[.manifests[].platform.architecture] | join(" ")' index.json)"
+    has out "digest: sha256:$(sha256sum <index.json | cut -d' ' -f1)"
+    skopeo_copy --override-arch arm64 "docker://$REGISTRY/app:1" oci:arm:t
+    umoci unpack --image arm:t unpacked >umoci.log 2>&1 || { cat umoci.log; fail "umoci unpack"; }
+    eq b "$(cat unpacked/rootfs/file-arm64)"
+}
