@@ -159,6 +159,8 @@ static void own_release(struct build *b)
 {
     contexts_free(b->contexts);
     map_free(b->fetched);
+    map_free(b->materials);
+    mem_free(b->context_uri);
     mem_free(b->used_keys);
     pthread_mutex_destroy(&b->lock);
 }
@@ -175,6 +177,7 @@ int dockerfile_load(struct engine *e, const struct build_options *o, struct chec
     };
     pthread_mutex_init(&b.lock, NULL);
     b.fetched = map_new(mem_free);
+    b.materials = map_new(mem_free);
     contexts_init(&b);
     AUTO(mem_free) char *path = NULL;
     int rc = build_load_dockerfile(&b, &path, ret_vertex, err);
