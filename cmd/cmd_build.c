@@ -71,7 +71,7 @@ static int build(struct session *s, const struct options *o, const struct build_
     if (code < 0)
         return build_fail(s, d, &result, &err);
     if (mode == DISPLAY_QUIET && result.has_image)
-        printf("%s\n", DIGEST_S(&result.config.d));
+        printf("%s\n", DIGEST_S(&result.id.d));
     return EXIT_OK;
 }
 

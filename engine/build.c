@@ -337,8 +337,6 @@ static int find_images(struct build *b, struct err *err)
     bool skipped = false;
     if (b->o->skip_docs && skip_docs_try(b, &skipped, err) < 0)
         return err->code;
-    if (build_open_pushers(b, err) < 0)
-        return err->code;
     if (skipped) {
         show_skipped(b);
         return 0;
@@ -354,7 +352,8 @@ static int find_images(struct build *b, struct err *err)
 
 static int build_image(struct build *b, struct err *err)
 {
-    if (prepare(b, err) < 0 || build_check_delivery(b, err) < 0 || find_images(b, err) < 0)
+    if (prepare(b, err) < 0 || build_open_pushers(b, err) < 0 ||
+        build_check_delivery(b, err) < 0 || find_images(b, err) < 0)
         return err->code;
     b->result->config = b->targets[0].config_id;
     b->result->has_image = true;

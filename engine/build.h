@@ -116,7 +116,8 @@ struct build_options {
 
 /* Filled as far as the build came, also on failure. */
 struct build_result {
-    struct blob_id config;   /* the image id; of several platforms the index's digest */
+    struct blob_id config; /* the image id; of several platforms the index's digest */
+    struct blob_id id; /* what the id file and --quiet say: as the image is named where it went */
     struct blob_id manifest; /* of the image as delivered (OCI, zstd layers) */
     bool has_image;
     char *dockerfile_name;      /* as shown in errors: "Dockerfile" */

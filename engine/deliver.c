@@ -516,10 +516,15 @@ static int keep_image(struct delivery *d, bool is_elsewhere, struct err *err)
     return vertex_close(d->b->e, d->vertex, rc, started, err);
 }
 
+static bool is_attested(const struct build_options *o)
+{
+    return o->provenance.is_wanted && !o->provenance.is_inline_only;
+}
+
 static void take_provenance(struct delivery *d)
 {
     const struct build_provenance *p = &d->b->o->provenance;
-    if (!p->is_wanted || p->is_inline_only)
+    if (!is_attested(d->b->o))
         return;
     d->provenance = (struct attestation){ .predicate_type = provenance_type(p),
                                           .predicate = provenance_predicate(d->b) };
@@ -546,13 +551,42 @@ static int deliver(struct delivery *d, struct err *err)
     return deliver_results(d->b, &d->result, err);
 }
 
+/* An output with manifests: those carry annotations, and attestations stand beside them. */
+static bool has_documents(const struct build *b, const struct build_output *o)
+{
+    if (str_eq(o->type, "image"))
+        return build_push_output(b, o) != NULL;
+    return str_eq(o->type, "oci") || (str_eq(o->type, "docker") && o->dest != NULL);
+}
+
+static int check_output(const struct build *b, const struct build_output *o, struct err *err)
+{
+    bool is_docker = str_eq(o->type, "docker");
+    AUTO(output_options_release) struct output_options how;
+    output_options_init(&how);
+    if (b->n_targets > 1 && is_docker && o->dest != NULL)
+        return engine_refuse_platforms(err);
+    if (!has_documents(b, o))
+        return 0;
+    if (output_options_parse(&how, o, b->o, err) < 0)
+        return err->code;
+    bool has_index = !is_docker && (b->n_targets > 1 || b->is_split || is_attested(b->o));
+    return image_docs_check(&how.docs, has_index, err);
+}
+
 /* What no delivery can hold is said before anything is built. */
 int build_check_delivery(const struct build *b, struct err *err)
 {
     const struct build_options *o = b->o;
-    for (size_t i = 0; b->n_targets > 1 && i < o->n_outputs; i++)
-        if (str_eq(o->outputs[i].type, "docker") && o->outputs[i].dest != NULL)
-            return engine_refuse_platforms(err);
+    bool any = false;
+    for (size_t i = 0; i < o->n_outputs; i++) {
+        if (check_output(b, &o->outputs[i], err) < 0)
+            return err->code;
+        any = any || has_documents(b, &o->outputs[i]);
+    }
+    if (!any && (o->n_annotations > 0 || is_attested(o)))
+        log_warn("engine", "annotations and attestations are lost: only what is pushed or written "
+                           "with type=oci has them");
     return 0;
 }
 

@@ -79,13 +79,17 @@ void deliver_warning(struct build *b, const char *rule, const char *text, int li
 
 /* The files. */
 
+static const struct blob_id *image_id(const struct delivered *d)
+{
+    bool by_manifest = d->has_top && (d->is_index || d->is_in_containerd);
+    return by_manifest ? &d->top.id : d->config_id;
+}
+
 static int write_iidfile(const struct build *b, const struct delivered *d, struct err *err)
 {
     const char *path = b->o->iidfile;
-    bool by_manifest = d->has_top && (d->is_index || d->is_in_containerd);
-    const struct blob_id *id = by_manifest ? &d->top.id : d->config_id;
     char text[DIGEST_STR_LEN + 1];
-    digest_str(&id->d, text);
+    digest_str(&image_id(d)->d, text);
     return path ? file_replace(AT_FDCWD, path, text, strlen(text), 0644, false, err) : 0;
 }
 
@@ -125,5 +129,6 @@ static int write_metadata(struct build *b, const struct delivered *d, struct err
 
 int deliver_results(struct build *b, const struct delivered *d, struct err *err)
 {
+    b->result->id = *image_id(d);
     return write_iidfile(b, d, err) < 0 ? err->code : write_metadata(b, d, err);
 }

@@ -50,9 +50,9 @@ static void annotate(const struct doc_options *o, enum annotation_place place,
     }
 }
 
-static int refuse_annotations_of_index(const struct doc_options *o, struct err *err)
+int image_docs_check(const struct doc_options *o, bool has_index, struct err *err)
 {
-    for (size_t i = 0; i < o->n_annotations; i++)
+    for (size_t i = 0; !has_index && i < o->n_annotations; i++)
         if (o->annotations[i].place == ANNOTATION_INDEX ||
             o->annotations[i].place == ANNOTATION_INDEX_DESCRIPTOR)
             return err_set(err, ERR_USAGE,
@@ -227,7 +227,7 @@ int image_docs_make(struct engine *e, const struct built_image *images, size_t n
     bool attested = has_attestations(images, n);
     how.is_index = o->is_index || n > 1 || attested;
     how.docker_types = o->docker_types && !attested;
-    if (!how.is_index && refuse_annotations_of_index(o, err) < 0)
+    if (image_docs_check(o, how.is_index, err) < 0)
         return err->code;
     ret->images = mem_calloc(n, sizeof(*ret->images));
     ret->n_images = n;

@@ -103,6 +103,8 @@ DEFINE_AUTO_VALUE(struct image_docs, image_docs_release);
  * Makes the layers' blobs where they are not there. At least one image. Annotations of an index
  * that there will not be are ERR_USAGE.
  */
+/* The latter alone; for those who know before anything is built. */
+int image_docs_check(const struct doc_options *o, bool has_index, struct err *err);
 int image_docs_make(struct engine *e, const struct built_image *images, size_t n,
                     const struct doc_options *o, struct image_docs *ret, struct err *err);
 /* The blob that image_docs_make would name for this layer: for those who send layers before the

@@ -45,7 +45,7 @@ test attr setfattr
 test python3 python3
 test strace strace
 test openssh-client ssh-agent
-test openssl openssl
+test faketime faketime
 test bzip2 bzip2
 test xz-utils xz
 test zstd zstd

@@ -182,3 +182,30 @@ t_an_attestation_is_pushed_with_its_image() {
     printf 'FROM %s/app:1\nRUN cat /sum\n' "$REGISTRY" | dockerfile
     build -t t
 }
+
+t_the_id_is_the_same_wherever_it_is_said() {
+    printf 'FROM scratch\nCOPY Dockerfile /\n' | dockerfile
+    shale build -q --load=false --provenance=mode=min -o type=oci,dest=t.tar --iidfile id ctx >said
+    eq "$(cat id)" "$(cat said)"
+    mkdir t
+    tar -C t -xf t.tar
+    eq "$(cat id)" "$(jq -r '.manifests[0].digest' t/index.json)"
+}
+
+t_an_annotation_of_an_index_that_there_will_not_be_ends_the_build_before_it_begins() {
+    printf 'FROM scratch\nCOPY Dockerfile /\n' | dockerfile
+    build_fails --annotation index:a=b -o type=oci,dest=t.tar -t t
+    says 'index annotations not supported for single platform export'
+    hasnt log 'COPY Dockerfile'
+    shale images >images
+    hasnt images t
+    build --annotation index:a=b --provenance=mode=min -o type=oci,dest=t.tar -t t
+}
+
+t_what_nothing_would_keep_is_warned_about() {
+    printf 'FROM scratch\nCOPY Dockerfile /\n' | dockerfile
+    build --annotation a=b -t t
+    has log 'annotations and attestations are lost'
+    build --annotation a=b -t t -o type=oci,dest=t.tar
+    hasnt log 'annotations and attestations are lost'
+}
