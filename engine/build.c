@@ -352,8 +352,8 @@ static int find_images(struct build *b, struct err *err)
 
 static int build_image(struct build *b, struct err *err)
 {
-    if (prepare(b, err) < 0 || build_open_pushers(b, err) < 0 ||
-        build_check_delivery(b, err) < 0 || find_images(b, err) < 0)
+    if (prepare(b, err) < 0 || build_open_pushers(b, err) < 0 || build_check_delivery(b, err) < 0 ||
+        find_images(b, err) < 0)
         return err->code;
     b->result->config = b->targets[0].config_id;
     b->result->has_image = true;

@@ -68,22 +68,33 @@ const struct layer *fetch_layer(struct engine *e, struct registry *from, const s
     return l;
 }
 
+/* r NULL: only looks. Else it stays, unless somebody was quicker, and is freed then. */
+static struct registry *repository_there(struct engine *e, const char *repository,
+                                         struct registry *r)
+{
+    pthread_mutex_lock(&e->lock);
+    struct registry *there = map_get(e->repositories, repository);
+    if (there == NULL && r != NULL)
+        map_set(e->repositories, repository, r);
+    pthread_mutex_unlock(&e->lock);
+    if (there == NULL)
+        return r;
+    registry_free(r);
+    return there;
+}
+
+/* Opening asks an insecure host how it speaks, and that may take long: not under the lock. */
 struct registry *engine_repository(struct engine *e, const char *repository, struct err *err)
 {
     AUTO(image_name_release) struct image_name name = { .domain = NULL };
-    struct http *h = engine_http(e);
+    struct registry *there = repository_there(e, repository, NULL);
+    if (there != NULL)
+        return there;
     const struct registry_config *config = engine_registries(e, err);
     if (config == NULL || image_name_parse(repository, &name, err) < 0)
         return NULL;
-    pthread_mutex_lock(&e->lock);
-    struct registry *r = map_get(e->repositories, repository);
-    if (r == NULL) {
-        r = registry_open(h, config, &name, REGISTRY_PULL, err);
-        if (r != NULL)
-            map_set(e->repositories, repository, r);
-    }
-    pthread_mutex_unlock(&e->lock);
-    return r;
+    struct registry *r = registry_open(engine_http(e), config, &name, REGISTRY_PULL, err);
+    return r != NULL ? repository_there(e, repository, r) : NULL;
 }
 
 static const struct layer *fetch_absent(struct engine *e, const struct diff_id *id,

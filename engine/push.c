@@ -1,6 +1,7 @@
 #include "engine/push_internal.h"
 
 #include "base/log.h"
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ static void *guard(void *arg)
     struct pusher *p = arg;
     struct pollfd any[] = { { .fd = cancel_fd(p->e->cancel), .events = POLLIN },
                             { .fd = cancel_fd(p->stop), .events = POLLIN } };
-    while (poll(any, ARRAY_LEN(any), -1) <= 0)
+    while (poll(any, ARRAY_LEN(any), -1) < 0 && errno == EINTR)
         ;
     cancel_set(p->hang_up, 0);
     return NULL;
@@ -63,19 +64,17 @@ void pusher_free(struct pusher *p)
 
 /* Opening. */
 
-static const struct registry_config *find_config(struct pusher *p, const char *insecure_host,
-                                                 struct err *err)
+/* One for all of them: registries point into it. */
+static const struct registry_config *insecure_config(struct pusher *p, struct err *err)
 {
-    if (insecure_host == NULL)
-        return engine_registries(p->e, err);
     AUTO(strv_release) struct strv insecure = STRV_INIT;
     struct registry_settings s = { .certs_dir = NULL };
     if (p->e->registry_settings != NULL)
         s = *p->e->registry_settings;
     strv_copy(&insecure, &s.insecure);
-    strv_add(&insecure, insecure_host);
+    for (size_t i = 0; i < p->n_targets; i++)
+        strv_add(&insecure, p->targets[i].name.domain);
     s.insecure = insecure;
-    registry_config_free(p->own_config);
     p->own_config = registry_config_read(&s, err);
     return p->own_config;
 }
@@ -110,9 +109,10 @@ static int add_name(struct pusher *p, const char *name, struct err *err)
 
 static int open_targets(struct pusher *p, bool insecure, struct err *err)
 {
+    const struct registry_config *c =
+        insecure ? insecure_config(p, err) : engine_registries(p->e, err);
     for (size_t i = 0; i < p->n_targets; i++) {
         struct push_target *t = &p->targets[i];
-        const struct registry_config *c = find_config(p, insecure ? t->name.domain : NULL, err);
         if (c != NULL)
             t->registry = registry_open(p->http, c, &t->name, REGISTRY_PUSH, err);
         if (t->registry == NULL)
@@ -151,6 +151,10 @@ struct pusher *pusher_open(struct engine *e, const struct strv *names, const str
     for (size_t i = 0; i < names->n; i++)
         if (add_name(p, names->v[i], err) < 0)
             return NULL;
+    if (!p->has_guard) {
+        err_set(err, ERR_IO, "cannot start a thread");
+        return NULL;
+    }
     return open_targets(p, insecure, err) < 0 ? NULL : TAKE(p);
 }
 

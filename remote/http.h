@@ -68,6 +68,7 @@ struct http_request {
     uint64_t resume_from;
     int connect_timeout_s;                      /* 0: 10 */
     int idle_timeout_s;                         /* no byte for so long: ERR_NET; 0: 60 */
+    int min_speed;                              /* bytes a second, over that time; 0: 1 */
     int total_timeout_s;                        /* for one hop, all in all; 0: none */
     const char *ca_file, *cert_file, *key_file; /* or NULL */
     /* Of the first URL's origin alone, as the certificate is. */

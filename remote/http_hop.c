@@ -310,7 +310,7 @@ static void set_route(CURL *easy, const struct http_hop *hop)
     CURL_SET(easy, CURLOPT_NOSIGNAL, 1L);
     CURL_SET(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     CURL_SET(easy, CURLOPT_CONNECTTIMEOUT, (long)connect_timeout(q));
-    CURL_SET(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    CURL_SET(easy, CURLOPT_LOW_SPEED_LIMIT, (long)(q->min_speed > 0 ? q->min_speed : 1));
     CURL_SET(easy, CURLOPT_LOW_SPEED_TIME, (long)idle_timeout(q));
     CURL_SET(easy, CURLOPT_TIMEOUT, (long)q->total_timeout_s);
 }
@@ -468,6 +468,9 @@ static int timeout_error(const struct http_hop *hop, CURL *easy, const char *pee
     } else if (ready == 0) {
         snprintf(why, sizeof(why), "no answer within %d s", connect_timeout(hop->q));
         return net_error(err, ETIMEDOUT, "cannot reach", peer, why);
+    } else if (hop->q->min_speed > 0) {
+        snprintf(why, sizeof(why), "less than %d bytes a second for %d s", hop->q->min_speed,
+                 idle_timeout(hop->q));
     } else {
         snprintf(why, sizeof(why), "nothing came for %d s", idle_timeout(hop->q));
     }

@@ -408,6 +408,8 @@ static enum outcome download_try(struct download *d, struct http_response *ret, 
                               .to = d->to,
                               .max = UINT64_MAX,
                               .resume_from = before,
+                              .idle_timeout_s = d->r->idle_timeout_s,
+                              .min_speed = REGISTRY_MIN_SPEED,
                               .is_inside = registry_inside(d->r) };
     if (registry_ask(d->r, &q, ret, err) == 0)
         return download_answered(d, before, ret, err);

@@ -168,12 +168,23 @@ static bool is_realm_allowed(const struct registry *r, const char *realm)
  * What the challenge wants; what we know we want; and to read what blobs are mounted from. The
  * challenge to a read of a repository that is to be pushed to asks for too little.
  */
+/* "repository:PATH:pull,push" of this repository: a name may have "push" in it, too. */
+static bool may_push(const struct registry *r, const char *scope)
+{
+    AUTO(mem_free) char *own = str_printf("repository:%s:", r->path);
+    if (!str_starts(scope, own))
+        return false;
+    AUTO(strv_release) struct strv actions = STRV_INIT;
+    strv_split(&actions, scope + strlen(own), ',');
+    return strv_has(&actions, "push") || strv_has(&actions, "*");
+}
+
 static void list_scopes(const struct registry *r, const struct challenge *c, struct strv *ret)
 {
     bool is_enough = false;
     strv_split(ret, c->scope != NULL ? c->scope : "", ' ');
     for (size_t i = 0; i < ret->n; i++)
-        is_enough = is_enough || r->access == REGISTRY_PULL || strstr(ret->v[i], "push") != NULL;
+        is_enough = is_enough || r->access == REGISTRY_PULL || may_push(r, ret->v[i]);
     if (!is_enough) {
         strv_clear(ret);
         strv_addf(ret, "repository:%s:%s", r->path,

@@ -176,8 +176,9 @@ int registry_host_settle(struct registry_host *t, struct http *h, struct err *er
         t->is_settled = bad != ERR_CANCELLED;
         if (bad < 0 && bad != ERR_CANCELLED) {
             log_info("remote", "%s; asking by http", why.msg);
+            char *plain = str_printf("http://%s", t->base + strlen("https://"));
             mem_free(t->base);
-            t->base = str_printf("http://%s", t->name);
+            t->base = plain;
             t->is_unverified = false;
         }
     }

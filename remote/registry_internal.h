@@ -13,6 +13,7 @@
 
 #define REGISTRY_TRIES 6 /* the first one and five more */
 #define REGISTRY_WAIT_MAX_MS 60000
+#define REGISTRY_MIN_SPEED 1024 /* bytes a second of a blob: slower than that is no transfer */
 
 /* A challenge as WWW-Authenticate gives it; strings are owned, NULL when absent. */
 struct challenge {

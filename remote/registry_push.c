@@ -219,10 +219,13 @@ struct upload {
     bool may_be_complete; /* the last request broke off */
 };
 
+static void session_give_up(struct upload *u);
+
+/* However it ended: a session that is still open is not left to the registry. */
 static void upload_release(struct upload *u)
 {
     reader_close(&u->bytes);
-    mem_free(u->session);
+    session_give_up(u);
 }
 DEFINE_AUTO_VALUE(struct upload, upload_release);
 
@@ -368,6 +371,7 @@ static int send_part(struct upload *u, const char *method, const char *url, uint
     struct http_request q = {
         .method = method, .url = url, .headers = &headers, .body_size = (int64_t)(end - first)
     };
+    q.min_speed = end > first ? REGISTRY_MIN_SPEED : 0;
     strv_add(&headers, "Content-Type: application/octet-stream");
     if (str_eq(method, "PATCH"))
         strv_addf(&headers, "Content-Range: %" PRIu64 "-%" PRIu64, first, end - 1);
@@ -508,10 +512,8 @@ static int upload(struct upload *u, struct err *err)
             return 0;
         if (outcome == UPLOAD_AT_ONCE) /* a size less each time */
             continue;
-        if (outcome == UPLOAD_FAILED || ++n == u->r->tries) {
-            session_give_up(u);
+        if (outcome == UPLOAD_FAILED || ++n == u->r->tries)
             return err_copy(err, &now);
-        }
         if (registry_back_off(u->r, n - 1, p.status != 0 ? &p : NULL, now.msg, &stopped) < 0)
             return err_copy(err, &stopped);
         if (is_complete(u))
@@ -550,8 +552,6 @@ static int mount_blob(struct upload *u, const struct strv *from, struct err *err
     for (size_t i = 0; from != NULL && i < from->n && got == 0; i++)
         if (!str_eq(from->v[i], u->r->path))
             got = mount_from(u, from->v[i], err);
-    if (got == 1) /* an earlier one may have begun a session */
-        session_give_up(u);
     return got;
 }
 

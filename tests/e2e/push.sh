@@ -300,3 +300,13 @@ t_an_image_of_the_store_for_several_platforms_is_pushed_as_an_index() {
     umoci unpack --image arm:t unpacked >umoci.log 2>&1 || { cat umoci.log; fail "umoci unpack"; }
     eq b "$(cat unpacked/rootfs/file-arm64)"
 }
+
+t_two_repositories_of_an_insecure_registry_get_it() {
+    start_registry
+    some_image
+    build -o "type=image,push=true,registry.insecure=true,\"name=$REGISTRY/a:1,$REGISTRY/b:1\""
+    local a b
+    a=$(skopeo --insecure-policy inspect --raw --tls-verify=false "docker://$REGISTRY/a:1" | sha256sum)
+    b=$(skopeo --insecure-policy inspect --raw --tls-verify=false "docker://$REGISTRY/b:1" | sha256sum)
+    eq "$a" "$b"
+}

@@ -128,6 +128,19 @@ static bool good(struct fake_conn *c, const struct fake_request *q, UNUSED struc
     return fake_reply(c, "200 OK", headers, MANIFEST);
 }
 
+/* A byte now and then, for ever as far as anybody would wait. */
+static bool drips(struct fake_conn *c, const struct fake_request *q, UNUSED struct world *w)
+{
+    if (!is_blob(q) || !fake_puts(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"))
+        return false;
+    for (int i = 0; i < 1000 && !c->fake->is_stopping; i++) {
+        if (!fake_puts(c, "d"))
+            return false;
+        poll(NULL, 0, 100);
+    }
+    return false;
+}
+
 static bool empty(struct fake_conn *c, UNUSED const struct fake_request *q, UNUSED struct world *w)
 {
     return fake_reply(c, "200 OK", "", "");
@@ -428,6 +441,7 @@ static const struct behaviour behaviours[] = {
     { "only-basic", only_basic },
     { "no-challenge", no_challenge },
     { "nonsense-challenge", nonsense_challenge },
+    { "drips", drips },
     { .name = NULL },
 };
 
@@ -475,6 +489,24 @@ static void nobody_listening_is_said_at_once(UNUSED void **state)
     char *want = str_printf("localhost:%d/x:latest: cannot reach localhost:%d: connection refused",
                             port, port);
     assert_string_equal(err.msg, want);
+}
+
+static void a_blob_that_drips_is_given_up(UNUSED void **state)
+{
+    struct world w;
+    struct err err = ERR_INIT;
+    char bytes[1001];
+    AUTO(buf_release) struct buf got = BUF_INIT;
+    AUTO(http_free) struct http *h = new_http();
+    world_start(&w);
+    AUTO(registry_free) struct registry *r = open_registry(h, &w, "drips");
+    memset(bytes, 'd', 1000);
+    bytes[1000] = '\0';
+    r->idle_timeout_s = 1;
+    r->tries = 2;
+    assert_int_equal(get_blob(r, bytes, &got, &err), ERR_NET);
+    assert_non_null(strstr(err.msg, "less than 1024 bytes a second for 1 s"));
+    world_stop(&w);
 }
 
 /* --- challenges ------------------------------------------------------------------------------- */
@@ -845,6 +877,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(http_is_for_this_machine_alone),
         cmocka_unit_test(nobody_listening_is_said_at_once),
+        cmocka_unit_test(a_blob_that_drips_is_given_up),
         cmocka_unit_test(challenges_are_read_however_they_are_written),
         cmocka_unit_test(one_token_serves_all_requests_of_all_threads),
         cmocka_unit_test(a_manifest_comes_with_its_type_and_digest),

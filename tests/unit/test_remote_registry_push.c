@@ -956,7 +956,8 @@ static void what_is_no_success_is_said_in_a_sentence(void **state)
         { "no-digest", ERR_CORRUPT, "127.0.0.1:PORT says no digest of what it took", 1 },
         { "endless-headers", ERR_NET, "127.0.0.1:PORT sent too many header lines", -1 },
         { "endless-body", ERR_CORRUPT, "127.0.0.1:PORT sent more than 1048576 bytes", -1 },
-        { "silent", ERR_NET, "lost the connection to 127.0.0.1:PORT: nothing came for 1 s", 1 },
+        { "silent", ERR_NET,
+          "lost the connection to 127.0.0.1:PORT: less than 1024 bytes a second for 1 s", 1 },
         { "forbids", ERR_AUTH, NULL, 0 },
     };
     struct world *w = *state;
