@@ -75,6 +75,7 @@ static void ask_base(struct build *b, const char *name, const char *canonical, c
                                     .is_plan = b->is_plan,
                                     .is_run_on = is_run_on(b, name),
                                     .vertex = v,
+                                    .no_claims = b->carried->no_claims,
                                     .caches = &b->o->cache_images };
     err_clear(&x->err);
     x->rc = find_image(b->e, name, &options, &x->found, &x->err);
@@ -150,6 +151,19 @@ void base_images_each(const struct build *b, base_image_fn fn, void *arg)
         if (x->asked && x->rc == 0)
             fn(arg, canonical, space + 1, &x->found);
     }
+}
+
+bool base_images_refuted(const struct build *b)
+{
+    const char *key;
+    void *value;
+    for (size_t i = 0; map_next(b->bases, &i, &key, &value);) {
+        const struct base *x = value;
+        for (size_t k = 0; k < x->found.n_layers; k++)
+            if (layer_is_refuted(x->found.layers[k]))
+                return true;
+    }
+    return false;
 }
 
 bool base_images_lost(const struct build *b)

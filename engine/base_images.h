@@ -28,6 +28,8 @@ typedef void (*base_image_fn)(void *arg, const char *canonical, const char *plat
                               const struct found_image *found);
 void base_images_each(const struct build *b, base_image_fn fn, void *arg);
 /* A layer of one of them has left the store since it was looked up. */
+/* ... or its image said of one what is not true. */
+bool base_images_refuted(const struct build *b);
 bool base_images_lost(const struct build *b);
 
 #endif

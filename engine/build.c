@@ -478,6 +478,15 @@ static int plan_stages(struct build *b, struct err *err)
     return 0;
 }
 
+static bool has_refuted_layers(const struct build *b)
+{
+    for (size_t i = 0; i < b->n_stages; i++)
+        for (size_t k = 0; k < b->stages[i].state.n_layers; k++)
+            if (layer_is_refuted(b->stages[i].state.layers[k]))
+                return true;
+    return base_images_refuted(b);
+}
+
 /* A layer that was there when a step was planned on it, and then turned out to be damaged. */
 static bool has_lost_layers(const struct build *b)
 {
@@ -501,7 +510,7 @@ static void build_init(struct build *b)
 }
 
 /* Why a build that failed may well work when it begins again. */
-enum again { AGAIN_NOT, AGAIN_LOST, AGAIN_CHANGED };
+enum again { AGAIN_NOT, AGAIN_LOST, AGAIN_REFUTED, AGAIN_CHANGED };
 
 static int build_once(struct engine *e, const struct build_options *o, struct carried *carried,
                       struct build_result *ret, enum again *ret_again, struct err *err)
@@ -517,7 +526,10 @@ static int build_once(struct engine *e, const struct build_options *o, struct ca
     gather_report(&b);
     remember(&b, rc);
     *ret_again = AGAIN_NOT;
-    if (rc < 0 && has_lost_layers(&b))
+    if (rc < 0 && has_refuted_layers(&b)) {
+        *ret_again = AGAIN_REFUTED;
+        carried->no_claims = true;
+    } else if (rc < 0 && has_lost_layers(&b))
         *ret_again = AGAIN_LOST;
     else if (rc == ERR_CORRUPT && b.context_changed)
         *ret_again = AGAIN_CHANGED;
@@ -553,7 +565,10 @@ int engine_plan(struct engine *e, const struct build_options *o, struct build_re
 static bool may_begin_again(enum again why, int restarts[AGAIN_CHANGED + 1])
 {
     static const int most[] = {
-        [AGAIN_NOT] = 0, [AGAIN_LOST] = RESTARTS_MAX, [AGAIN_CHANGED] = CHANGES_MAX
+        [AGAIN_NOT] = 0,
+        [AGAIN_LOST] = RESTARTS_MAX,
+        [AGAIN_REFUTED] = 1, /* no listing of others is taken then */
+        [AGAIN_CHANGED] = CHANGES_MAX,
     };
     return restarts[why]++ < most[why];
 }
@@ -567,7 +582,9 @@ int engine_build(struct engine *e, const struct build_options *o, struct build_r
                  struct err *err)
 {
     static const char *const reasons[] = {
-        [AGAIN_LOST] = "the store has lost a layer", [AGAIN_CHANGED] = "the context has changed"
+        [AGAIN_LOST] = "the store has lost a layer",
+        [AGAIN_REFUTED] = "what an image says of its layers is not true",
+        [AGAIN_CHANGED] = "the context has changed",
     };
     enum again again;
     int restarts[AGAIN_CHANGED + 1] = { 0 };

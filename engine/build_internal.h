@@ -105,6 +105,7 @@ struct carried {
     const struct layer *context; /* from standard input, which is read once; NULL: there is none */
     struct cache_key *made_keys; /* of steps that were made: --no-cache makes each once */
     size_t n_made, cap_made;
+    bool no_claims;         /* one of them was refuted */
     struct map *new_caches; /* name of a cache mount -> "busy", "done": run_cache_mount.c */
 };
 void carried_release(struct carried *c);
@@ -343,6 +344,7 @@ struct find_options {
     bool is_plan;              /* nothing is fetched: what would have to be is ERR_UNDECIDED */
     bool is_run_on;            /* a RUN stands on it: what is fetched is unpacked on the way */
     int vertex;                /* status goes here; 0: nowhere */
+    bool no_claims;            /* what images say of layers is not taken: one was found to lie */
     const struct strv *caches; /* canonical names that may say what layers hold, or NULL */
 };
 int find_image(struct engine *e, const char *name, const struct find_options *o,

@@ -494,6 +494,15 @@ bool build_wants_image(const struct build_options *o)
     return o->n_outputs == 0 || o->tags.n > 0;
 }
 
+/* "-o type=image" that is not pushed: it is this store's. */
+static bool is_kept_by_wish(const struct build *b)
+{
+    for (size_t i = 0; i < b->o->n_outputs; i++)
+        if (str_eq(b->o->outputs[i].type, "image") && b->pushers[i] == NULL)
+            return true;
+    return false;
+}
+
 /*
  * The image under its names in the store. An image of which the registry or the engine has layers
  * that are not here is not kept here as well: only to keep it all of them would be fetched. Without
@@ -506,7 +515,7 @@ static int keep_image(struct delivery *d, bool is_elsewhere, struct err *err)
         return 0;
     d->vertex = vertex_begin(d->b->e, "exporting to image");
     int rc = 0;
-    if (is_elsewhere && has_away(d)) {
+    if (is_elsewhere && has_away(d) && !is_kept_by_wish(d->b)) {
         vertex_note(d->b->e, d->vertex, "not kept here: layers of its base are not fetched");
         rc = drop_tags(d, err);
     } else {

@@ -117,6 +117,27 @@ const struct layer *fetch_absent_layer(void *arg, const struct diff_id *id,
     return fetch_absent(arg, id, where, false, err);
 }
 
+static int blob_into(struct engine *e, const struct layer_place *where, struct blob_writer *w,
+                     struct err *err)
+{
+    struct descriptor what = { .id = where->blob.id, .size = where->blob.size };
+    struct registry *from = engine_repository(e, where->repository, err);
+    AUTO(sink_free) struct sink *to = from != NULL ? blob_writer_sink(w) : NULL;
+    if (to == NULL || registry_blob(from, &what, to, err) < 0)
+        return err->code;
+    return sink_finish(to, err);
+}
+
+int fetch_blob(struct engine *e, const struct layer_place *where, struct err *err)
+{
+    if (blob_has(e->store, &where->blob.id, NULL))
+        return 0;
+    AUTO(blob_writer_free) struct blob_writer *w = blob_writer_open(e->store, err);
+    if (w == NULL || blob_into(e, where, w, err) < 0)
+        return err->code;
+    return blob_writer_commit(w, &where->blob.id, NULL, NULL, err);
+}
+
 struct fetching {
     struct engine *e;
     const struct layer *layer;

@@ -23,6 +23,12 @@ int fetch_layers(struct engine *e, const struct layer *const *layers, size_t n, 
 int fetch_layers_to_run_on(struct engine *e, const struct layer *const *layers, size_t n,
                            struct err *err);
 
+/*
+ * The very bytes that are named by where, when they are not here: the layer may have come in
+ * another encoding meanwhile.
+ */
+int fetch_blob(struct engine *e, const struct layer_place *where, struct err *err);
+
 /* engine.c: the store's way to the bytes of layers that are away. arg: struct engine. */
 const struct layer *fetch_absent_layer(void *arg, const struct diff_id *id,
                                        const struct layer_place *where, struct err *err);

@@ -59,7 +59,7 @@ static size_t know_layers(struct pull *p)
 
 /* Takes what the image with this manifest in that repository says of layers that are not known. */
 static size_t take_claims(struct pull *p, struct registry *from, const struct manifest *m,
-                          size_t n_unknown)
+                          const char *heard_from, size_t n_unknown)
 {
     AUTO(listing_claims_release) struct listing_claims claims = { .n = 0 };
     struct err err = ERR_INIT;
@@ -70,6 +70,7 @@ static size_t take_claims(struct pull *p, struct registry *from, const struct ma
     for (size_t i = 0; i < p->config.n_layers; i++) {
         struct layer_place where;
         place_of(p, i, &where);
+        where.heard_from = heard_from;
         if (p->layers[i] == NULL)
             p->layers[i] = listing_claims_layer(p->e, &claims, &p->config.layers[i], &where);
         else
@@ -127,7 +128,7 @@ static size_t ask_cache(struct pull *p, const char *canonical, size_t n_unknown)
         log_debug("engine", "%s", err.msg);
         return n_unknown;
     }
-    return take_claims(p, r, &m, n_unknown);
+    return take_claims(p, r, &m, repository, n_unknown);
 }
 
 struct layer_pull {
@@ -166,9 +167,10 @@ static int pull_layers(struct pull *p, struct err *err)
     size_t n = p->config.n_layers;
     p->layers = mem_calloc(n + 1, sizeof(*p->layers));
     size_t n_unknown = know_layers(p);
-    if (n_unknown > 0)
-        n_unknown = take_claims(p, p->registry, &p->manifest, n_unknown);
-    for (size_t i = 0; p->o->caches != NULL && i < p->o->caches->n && n_unknown > 0; i++)
+    if (n_unknown > 0 && !p->o->no_claims)
+        n_unknown = take_claims(p, p->registry, &p->manifest, NULL, n_unknown);
+    for (size_t i = 0;
+         p->o->caches != NULL && !p->o->no_claims && i < p->o->caches->n && n_unknown > 0; i++)
         n_unknown = ask_cache(p, p->o->caches->v[i], n_unknown);
     AUTO(mem_free) struct layer_pull *jobs = mem_calloc(n + 1, sizeof(*jobs));
     AUTO(group_free) struct group *g = group_new(p->e->pool);

@@ -129,6 +129,13 @@ static int get_blobs(struct engine *e, const struct built_image *image, const st
     return group_wait(g, err);
 }
 
+int bring_blob(struct engine *e, const struct layer *l, const struct blob_id *id, struct err *err)
+{
+    const struct layer_place *place = layer_place(l);
+    bool is_there = place == NULL || !digest_eq(&place->blob.id.d, &id->d);
+    return is_there ? 0 : fetch_blob(e, place, err);
+}
+
 int image_doc_bring(struct engine *e, const struct image_doc *d, const bool *has, struct err *err)
 {
     AUTO(mem_free) const struct layer **wanted = mem_calloc(d->n_blobs + 1, sizeof(*wanted));
@@ -136,15 +143,20 @@ int image_doc_bring(struct engine *e, const struct image_doc *d, const bool *has
     for (size_t i = 0; i < d->n_blobs; i++)
         if (has == NULL || !has[i])
             wanted[n++] = d->layers[i];
-    return fetch_layers(e, wanted, n, err);
+    if (fetch_layers(e, wanted, n, err) < 0)
+        return err->code;
+    for (size_t i = 0; i < d->n_blobs; i++)
+        if ((has == NULL || !has[i]) && bring_blob(e, d->layers[i], &d->blobs[i].id, err) < 0)
+            return err->code;
+    return 0;
 }
 
 /* Manifests. */
 
-static void name_listings(struct image_doc *d)
+static void name_listings(struct image_doc *d, const char *repository)
 {
     d->has_listings = true;
-    listings_doc_make(d->layers, d->n_blobs, &d->listings);
+    listings_doc_make(d->layers, d->n_blobs, repository, &d->listings);
     annotation_set(&d->manifest.annotations, LISTINGS_ANNOTATION, DIGEST_S(&d->listings.id.d));
 }
 
@@ -160,7 +172,7 @@ static void write_manifest(struct image_doc *d, const struct doc_options *o)
         manifest_add_layer(m, layer_media_type(d->blobs[i].compression, o->docker_types),
                            &d->blobs[i].id, d->blobs[i].size);
     if (o->has_listings && !o->docker_types && d->n_blobs > 0)
-        name_listings(d);
+        name_listings(d, o->listings_for);
     annotate(o, ANNOTATION_MANIFEST, &d->platform, &m->annotations);
     manifest_write(m, &d->manifest_text);
     digest_of(d->manifest_text.data, d->manifest_text.len, &d->manifest_id.d);

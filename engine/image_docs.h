@@ -61,6 +61,7 @@ struct doc_options {
     size_t n_annotations;
     const struct strv *names; /* canonical: what statements are about; may be NULL */
     bool has_listings;        /* listings.h: OCI manifests name those of their layers */
+    const char *listings_for; /* the only repository that it goes to, canonical; or NULL */
     bool no_listings;         /* nor does a pusher see to that */
 };
 
@@ -111,6 +112,9 @@ int image_docs_make(struct engine *e, const struct built_image *images, size_t n
  * image is there. Any thread. */
 int image_docs_blob(struct engine *e, const struct layer *l, const struct doc_options *o,
                     struct layer_blob *ret, struct err *err);
+/* The blob of a layer whose bytes are here now, when it is named as it is elsewhere and did not
+ * come as that. */
+int bring_blob(struct engine *e, const struct layer *l, const struct blob_id *id, struct err *err);
 /* Brings here those layers' bytes that are not; has (may be NULL): one a layer, not needed. */
 int image_doc_bring(struct engine *e, const struct image_doc *d, const bool *has, struct err *err);
 

@@ -42,7 +42,15 @@ static bool has_diff(const struct layer *const *layers, size_t n, const struct d
     return false;
 }
 
-void listings_doc_make(const struct layer *const *layers, size_t n, struct listings_doc *ret)
+static bool may_be_told(const struct layer *l, const char *repository)
+{
+    const struct layer_place *p = layer_place(l);
+    return p == NULL || p->heard_from == NULL || !layer_is_away(l) ||
+           (repository != NULL && str_eq(p->heard_from, repository));
+}
+
+void listings_doc_make(const struct layer *const *layers, size_t n, const char *repository,
+                       struct listings_doc *ret)
 {
     struct manifest *m = &ret->m;
     m->kind = DOC_OCI_MANIFEST;
@@ -52,7 +60,7 @@ void listings_doc_make(const struct layer *const *layers, size_t n, struct listi
     buf_adds(&ret->config_text, EMPTY);
     digest_of(EMPTY, strlen(EMPTY), &m->config.id.d);
     for (size_t i = 0; i < n; i++)
-        if (!has_diff(layers, i, &layers[i]->diff_id))
+        if (!has_diff(layers, i, &layers[i]->diff_id) && may_be_told(layers[i], repository))
             add_listing(m, layers[i]);
     manifest_write(m, &ret->text);
     digest_of(ret->text.data, ret->text.len, &ret->id.d);

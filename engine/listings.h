@@ -29,8 +29,13 @@ struct listings_doc {
 };
 void listings_doc_release(struct listings_doc *d);
 DEFINE_AUTO_VALUE(struct listings_doc, listings_doc_release);
-/* Start ret zeroed. */
-void listings_doc_make(const struct layer *const *layers, size_t n, struct listings_doc *ret);
+/*
+ * For a push into this repository (canonical; NULL: into several). What another image said of a
+ * layer, and its bytes have not shown, is not passed on, but to where it was said. Start ret
+ * zeroed.
+ */
+void listings_doc_make(const struct layer *const *layers, size_t n, const char *repository,
+                       struct listings_doc *ret);
 
 /* What an artifact says of layers. */
 struct listing_claim {

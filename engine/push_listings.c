@@ -53,6 +53,7 @@ int pusher_documents(struct pusher *p, const struct built_image *images, size_t 
     struct doc_options how = *o;
     AUTO(image_docs_release) struct image_docs docs = { .n_images = 0 };
     how.has_listings = !o->no_listings;
+    how.listings_for = p->n_targets == 1 ? p->targets[0].repository : NULL;
     if (image_docs_make(p->e, images, n, &how, &docs, err) < 0)
         return err->code;
     int rc = send_all(p, &docs, &why);

@@ -114,7 +114,8 @@ static struct source *open_parcel(void *arg, struct err *err)
         bytes = blob_source(s, &k->what.id, err);
     else if (k->layer == NULL)
         bytes = source_mem(k->text->data, k->text->len);
-    else if (layer_whole(s, k->layer, err) != NULL)
+    else if (layer_whole(s, k->layer, err) != NULL &&
+             bring_blob(k->p->e, k->layer, &k->what.id, err) == 0)
         bytes = blob_source(s, &k->what.id, err);
     if (bytes == NULL)
         return NULL;

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "store/blob_internal.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define ORIGINS_MAX 8 /* of a blob, that are looked at */
@@ -13,9 +14,10 @@
 struct layer_absence {
     struct layer_place place;
     char *repository;
-    pthread_mutex_t lock;
-    const struct layer *whole; /* NULL: not here yet */
-    bool is_refuted;
+    char *heard_from;
+    pthread_mutex_t lock;              /* of those who bring the bytes */
+    const struct layer *_Atomic whole; /* NULL: not here yet */
+    atomic_bool is_refuted;
 };
 
 void layer_absence_free(struct layer_absence *a)
@@ -24,6 +26,7 @@ void layer_absence_free(struct layer_absence *a)
         return;
     pthread_mutex_destroy(&a->lock);
     mem_free(a->repository);
+    mem_free(a->heard_from);
     mem_free(a);
 }
 
@@ -35,6 +38,8 @@ static struct layer_absence *absence_new(const struct layer_place *where)
     a->repository = str_dup(where->repository);
     a->place = *where;
     a->place.repository = a->repository;
+    a->heard_from = str_dup(where->heard_from);
+    a->place.heard_from = a->heard_from;
     return a;
 }
 
@@ -104,22 +109,12 @@ const struct layer_place *layer_place(const struct layer *l)
 
 bool layer_is_away(const struct layer *l)
 {
-    if (l->absence == NULL)
-        return false;
-    pthread_mutex_lock(&l->absence->lock);
-    bool away = l->absence->whole == NULL;
-    pthread_mutex_unlock(&l->absence->lock);
-    return away;
+    return l->absence != NULL && l->absence->whole == NULL;
 }
 
 bool layer_is_refuted(const struct layer *l)
 {
-    if (l->absence == NULL)
-        return false;
-    pthread_mutex_lock(&l->absence->lock);
-    bool refuted = l->absence->is_refuted;
-    pthread_mutex_unlock(&l->absence->lock);
-    return refuted;
+    return l->absence != NULL && l->absence->is_refuted;
 }
 
 bool layer_is_lost(struct store *s, const struct layer *l)
@@ -144,7 +139,7 @@ static int bring(struct store *s, const struct layer *l, struct err *err)
         here = s->fetch(s->fetch_arg, &l->diff_id, &a->place, err);
     if (here == NULL)
         return err->code;
-    if (!digest_eq(&here->listing_id.d, &l->listing_id.d)) {
+    if (!digest_eq(&here->listing_id.d, &l->listing_id.d) || here->tar_size != l->tar_size) {
         a->is_refuted = true;
         return err_set(err, ERR_CORRUPT,
                        "layer '%s' of %s does not have the files that its listing names",

@@ -20,6 +20,8 @@
 /* Where the bytes are. */
 struct layer_place {
     const char *repository; /* canonical, without tag: "docker.io/library/debian" */
+    /* Of the image that said what is in the layer, when that is not the layer's own; or NULL. */
+    const char *heard_from;
     struct layer_blob blob;
 };
 /*

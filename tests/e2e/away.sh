@@ -228,6 +228,61 @@ mount_into() { # mount_into REPOSITORY DIGEST FROM
     eq 201 "$(registry_ask POST "$1/blobs/uploads/?mount=$2&from=$3")" "mounting $2"
 }
 
+t_a_layer_that_came_in_another_encoding_is_sent_as_the_image_names_it() {
+    push_base
+    shale build --progress=plain --load=false -o type=registry,compression=zstd,force-compression=true \
+        -t "$REGISTRY/zst:1" base 2>push.log || { cat push.log; fail "pushing the other base"; }
+    printf 'FROM %s/zst:1 AS z\nRUN cat /srv/app/old > /seen\nFROM %s\nCOPY --from=z /seen /\n' "$REGISTRY" "$BASE" | dockerfile
+    a_fresh_store
+    oci -t t
+    local digest
+    for digest in $(jq -r '.layers[].digest' "$(oci_manifest)"); do
+        eq "${digest#sha256:}" "$(sha256sum <"$(oci_blob "$digest")" | cut -d' ' -f1)"
+    done
+}
+
+t_a_size_that_is_not_true_is_found_out() {
+    push_base
+    local listings made
+    listings=$(manifest base 1 | jq -r '.annotations["dev.shale.listings"]')
+    artifact base "$listings" | jq -c '.layers[].annotations["dev.shale.tar-size"] = "5"' | tr -d '\n' >made.json
+    made=sha256:$(sha256sum <made.json | cut -d' ' -f1)
+    put_manifest base "$made" application/vnd.oci.image.manifest.v1+json made.json
+    manifest base 1 | jq -c --arg d "$made" '.annotations["dev.shale.listings"] = $d' | tr -d '\n' >image.json
+    put_manifest base 2 application/vnd.oci.image.manifest.v1+json image.json
+    printf 'FROM scratch AS c\nCOPY --from=%s/base:2 /big /big\nFROM %s/base:2\nCOPY --from=c /big /big2\nRUN cat /srv/app/old > /seen\n' \
+        "$REGISTRY" "$REGISTRY" | dockerfile
+    a_fresh_store
+    build -t t
+    eq of-the-base "$(inside cat /seen)"
+    eq 1 "$(grep -c 'begins again' log)"
+    has log 'what an image says of its layers is not true'
+    hasnt log forgotten
+    eq "$(manifest base 1 | jq '.layers | length')" "$(fetched)"
+}
+
+t_what_was_heard_elsewhere_is_not_passed_on() {
+    push_base
+    skopeo_copy "docker://$BASE" "docker://$REGISTRY/foreign:1" --format v2s2
+    printf 'FROM %s/foreign:1\nLABEL a=b\n' "$REGISTRY" | dockerfile
+    a_fresh_store
+    build --push -t "$REGISTRY/app:1" --cache-from "type=registry,ref=$BASE"
+    eq 0 "$(artifact app "$(manifest app 1 | jq -r '.annotations["dev.shale.listings"]')" | jq '.layers | length')"
+    a_fresh_store
+    build --push -t "$REGISTRY/base:3" --cache-from "type=registry,ref=$BASE" # who may push there could say it himself
+    eq "$(manifest base 1 | jq '.layers | length')" \
+        "$(artifact base "$(manifest base 3 | jq -r '.annotations["dev.shale.listings"]')" | jq '.layers | length')"
+}
+
+t_an_image_that_is_to_be_kept_is_kept() {
+    push_base
+    printf 'FROM %s\nLABEL x=y\n' "$BASE" | dockerfile
+    a_fresh_store
+    build -o type=image -o type=registry -t "$REGISTRY/app:1"
+    shale images >images
+    has images "$REGISTRY/app"
+}
+
 t_two_builds_fetch_a_base_once() {
     push_base
     printf 'FROM %s\nRUN cat /srv/app/old > /seen\n' "$BASE" | dockerfile

@@ -33,7 +33,7 @@ static void what_is_written_is_read_again(void **state)
     struct digest d;
 
     layers[2] = layers[0]; /* a layer that repeats */
-    listings_doc_make(layers, ARRAY_LEN(layers), &doc);
+    listings_doc_make(layers, ARRAY_LEN(layers), NULL, &doc);
     assert_int_equal(doc.n_blobs, 2);
     digest_of(doc.text.data, doc.text.len, &d);
     assert_true(digest_eq(&d, &doc.id.d));
@@ -54,10 +54,10 @@ static void equal_layers_give_equal_bytes(void **state)
     AUTO(listings_doc_release) struct listings_doc other = { .n_blobs = 0 };
 
     const struct layer *a = layer_of(x, lower, ARRAY_LEN(lower));
-    listings_doc_make(&a, 1, &one);
+    listings_doc_make(&a, 1, NULL, &one);
     store_again(x);
     a = layer_of(x, lower, ARRAY_LEN(lower));
-    listings_doc_make(&a, 1, &other);
+    listings_doc_make(&a, 1, NULL, &other);
     assert_true(digest_eq(&one.id.d, &other.id.d));
 }
 
