@@ -424,7 +424,9 @@ static int push_image(struct delivery *d, const struct push_output *to, struct e
     show_docs(d, &docs);
     if (pusher_finish(to->pusher, &docs, how->by_digest, d->vertex, err) < 0)
         return err->code;
-    delivered_note(&d->result, &docs, &how->names);
+    AUTO(strv_release) struct strv repositories = STRV_INIT;
+    pusher_repositories(to->pusher, &repositories);
+    delivered_note(&d->result, &docs, how->by_digest ? &repositories : &how->names);
     d->is_elsewhere = true;
     return 0;
 }

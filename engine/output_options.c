@@ -245,13 +245,37 @@ static int check_times(const struct output_options *x, const struct build_option
     return 0;
 }
 
+/* A push by digest sets no tag, so none may be given: on the last part of the name. */
+static int refuse_tags(const struct strv *given, struct err *err)
+{
+    for (size_t i = 0; i < given->n; i++) {
+        const char *slash = strrchr(given->v[i], '/');
+        if (strchr(slash != NULL ? slash : given->v[i], ':') != NULL)
+            return err_set(err, ERR_USAGE, "can't push tagged ref %s by digest", given->v[i]);
+    }
+    return 0;
+}
+
+static int check_by_digest(const struct output_options *x, const struct build_output *o,
+                           const struct build_options *b, struct err *err)
+{
+    const char *name = o->attrs != NULL ? map_get(o->attrs, "name") : NULL;
+    AUTO(strv_release) struct strv given = STRV_INIT;
+    if (!x->push || !x->by_digest)
+        return 0;
+    if (b->tags.n > 0)
+        return refuse_tags(&b->tags, err);
+    strv_split(&given, name != NULL ? name : "", ',');
+    return refuse_tags(&given, err);
+}
+
 int output_options_parse(struct output_options *x, const struct build_output *o,
                          const struct build_options *b, struct err *err)
 {
     x->oci_types = !str_eq(o->type, "docker");
     x->listings = true;
     if (build_canonical_names(&b->tags, &x->names, err) < 0 || take_all(x, o->attrs, err) < 0 ||
-        check_times(x, b, err) < 0)
+        check_times(x, b, err) < 0 || check_by_digest(x, o, b, err) < 0)
         return err->code;
     for (size_t i = 0; i < b->n_annotations; i++) {
         struct annotation copy = b->annotations[i];

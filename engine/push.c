@@ -158,6 +158,12 @@ struct pusher *pusher_open(struct engine *e, const struct strv *names, const str
     return open_targets(p, insecure, err) < 0 ? NULL : TAKE(p);
 }
 
+void pusher_repositories(const struct pusher *p, struct strv *ret)
+{
+    for (size_t i = 0; i < p->n_targets; i++)
+        strv_add(ret, p->targets[i].repository);
+}
+
 void pusher_watch(struct pusher *p, const struct push_watch *w)
 {
     p->watch = w;

@@ -28,6 +28,9 @@ DEFINE_AUTO(struct pusher, pusher_free);
 struct pusher *pusher_open(struct engine *e, const struct strv *names, const struct doc_options *o,
                            bool insecure, struct err *err) OWNED(pusher_free);
 
+/* Adds them, canonical, without tags. */
+void pusher_repositories(const struct pusher *p, struct strv *ret);
+
 /* Told how things get there, from any thread, one at a time. Each may be NULL. */
 struct push_watch {
     void *arg;

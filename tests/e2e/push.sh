@@ -144,6 +144,9 @@ t_a_push_by_digest_sets_no_tag() {
     no_tag app
     eq "$digest" "sha256:$(raw "app@$digest" | sha256sum | cut -d' ' -f1)"
     has log "pushing manifest for $REGISTRY/app@$digest"
+    eq "$REGISTRY/app" "$(jq -r '."image.name"' meta.json)"
+    build_fails -o "type=image,name=$REGISTRY/app:1,push-by-digest=true,push=true"
+    says "can't push tagged ref $REGISTRY/app:1 by digest"
 }
 
 t_the_compression_is_as_asked() {
