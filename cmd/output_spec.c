@@ -146,6 +146,16 @@ static int check_flags(const struct build_output *o, struct err *err)
     return 0;
 }
 
+/* mode=delete would remove what the image does not have: not to be taken for a copy. */
+static int check_mode(const struct build_output *o, struct err *err)
+{
+    const char *mode = map_get(o->attrs, "mode");
+    if (!str_eq(o->type, "local") || mode == NULL || *mode == '\0' || str_eq(mode, "copy"))
+        return 0;
+    return err_set(err, str_eq(mode, "delete") ? ERR_UNSUPPORTED : ERR_USAGE,
+                   "mode=%s of the local exporter is not supported by this version of shale", mode);
+}
+
 static int check(struct build_output *o, bool stdout_is_terminal, struct err *err)
 {
     if (o->type == NULL || *o->type == '\0')
@@ -153,7 +163,8 @@ static int check(struct build_output *o, bool stdout_is_terminal, struct err *er
     for (size_t i = 0; i < ARRAY_LEN(output_types); i++) {
         if (!str_eq(output_types[i].name, o->type))
             continue;
-        if (check_dest(o, output_types[i].dest, stdout_is_terminal, err) < 0)
+        if (check_dest(o, output_types[i].dest, stdout_is_terminal, err) < 0 ||
+            check_mode(o, err) < 0)
             return err->code;
         if (output_types[i].pushes)
             make_image(o);

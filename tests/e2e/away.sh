@@ -41,6 +41,13 @@ unpacked() { # unpacked DIR REPOSITORY TAG: what others see in the image
     umoci unpack --image pulled:t "$1" >umoci.log 2>&1 || { cat umoci.log; fail "umoci unpack"; }
 }
 
+oci_is_whole() { # what the archive's manifest names is in it
+    local digest
+    for digest in $(jq -r '.layers[].digest, .config.digest' "$(oci_manifest)"); do
+        eq "${digest#sha256:}" "$(sha256sum <"$(oci_blob "$digest")" | cut -d' ' -f1)"
+    done
+}
+
 t_a_copy_onto_a_base_is_pushed_without_fetching_it() {
     push_base
     echo new >ctx/file
@@ -149,10 +156,7 @@ t_every_output_is_whole() {
     tar -C files -xf t.tar
     eq new "$(cat files/srv/real/file)"
     eq of-the-base "$(cat files/srv/real/old)"
-    local digest
-    for digest in $(jq -r '.layers[].digest, .config.digest' "$(oci_manifest)"); do
-        eq "${digest#sha256:}" "$(sha256sum <"$(oci_blob "$digest")" | cut -d' ' -f1)"
-    done
+    oci_is_whole
 }
 
 t_a_name_that_is_not_kept_does_not_stay_what_it_was() {
@@ -235,10 +239,7 @@ t_a_layer_that_came_in_another_encoding_is_sent_as_the_image_names_it() {
     printf 'FROM %s/zst:1 AS z\nRUN cat /srv/app/old > /seen\nFROM %s\nCOPY --from=z /seen /\n' "$REGISTRY" "$BASE" | dockerfile
     a_fresh_store
     oci -t t
-    local digest
-    for digest in $(jq -r '.layers[].digest' "$(oci_manifest)"); do
-        eq "${digest#sha256:}" "$(sha256sum <"$(oci_blob "$digest")" | cut -d' ' -f1)"
-    done
+    oci_is_whole
 }
 
 t_a_size_that_is_not_true_is_found_out() {

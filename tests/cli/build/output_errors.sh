@@ -12,3 +12,4 @@ for attributes in compression=foo compression=estargz compression-level=x oci-me
 done
 shale build -o type=oci,dest=x.tar,rewrite-timestamp=x .
 shale build --iidfile id -o type=local,dest=out .
+shale build -o type=local,dest=out,mode=delete .
